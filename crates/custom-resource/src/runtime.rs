@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -25,10 +26,11 @@ where
 {
     logging::init(crates);
     let guard = Arc::new(Guard::new(construct));
+    // On the heap, since the whole request in one type is too deep for the compiler to lay out.
     let service = service_fn(
         move |LambdaEvent { payload, context }: LambdaEvent<Value>| {
             let guard = Arc::clone(&guard);
-            async move { guard.handle(payload, &context).await.map_err(Error::from) }
+            async move { guard.handle(payload, &context).await.map_err(Error::from) }.boxed_local()
         },
     );
     lambda_runtime::run(service).await

@@ -1,0 +1,23 @@
+//! What carrying out a plan for many tasks at once has in common.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::task::{Arn, Task};
+
+/// How many calls to DMS are under way at once; its rate is a bucket of 200 that refills with 8 a second.
+pub(crate) const CONCURRENCY: usize = 8;
+
+/// How long to leave a task alone when DMS refuses for the moment.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// For how long after a start a status at rest may be an old one.
+pub(crate) const LAG: Duration = Duration::from_secs(30);
+
+/// Tasks by their ARNs.
+pub(crate) fn by_arn(tasks: Vec<Task>) -> HashMap<Arn, Task> {
+    tasks
+        .into_iter()
+        .map(|task| (task.arn.clone(), task))
+        .collect()
+}

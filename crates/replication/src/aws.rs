@@ -1,0 +1,45 @@
+//! What the two AWS clients share: configuration, and the words of an error.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_databasemigration::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+/// Reads the environment, `AWS_ENDPOINT_URL*` included.
+pub(crate) async fn config() -> SdkConfig {
+    let tls = Provider::Rustls(CryptoMode::Ring);
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(Builder::new().tls_provider(tls).build_https())
+        // DMS throttles by a bucket that refills slowly: more attempts than the SDK's three.
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(8)
+                .with_max_backoff(Duration::from_secs(8)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(20))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// The service's code and message, where it answered; the chain of causes where it didn't. The SDK's own `Display` says
+/// only "service error".
+pub(crate) fn words<E, R>(error: SdkError<E, R>) -> anyhow::Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => anyhow::anyhow!("{code}: {message}"),
+        (Some(code), None) => anyhow::anyhow!("{code}"),
+        _ => anyhow::Error::new(error),
+    }
+}

@@ -1,0 +1,114 @@
+//! What a deployment changes, and which tasks that concerns.
+
+use crate::task::Task;
+
+/// One resource in a change set, in CloudFormation's own terms.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ResourceChange {
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic`, or a newer one.
+    pub action: String,
+    /// The name in the template.
+    pub logical_id: String,
+    /// The physical id before the change; none for an added resource.
+    pub physical_id: Option<String>,
+    /// Such as `AWS::DMS::Endpoint`.
+    pub resource_type: String,
+    /// `True`, `False`, `Conditional`, or none where nothing is said.
+    pub replacement: Option<String>,
+    /// What of the resource changes: `Properties`, `Tags`, `Metadata`, …
+    pub scope: Vec<String>,
+    /// The changed properties and attributes: (`Properties`, name), or (another scope, no name).
+    pub details: Vec<(String, Option<String>)>,
+}
+
+/// What is known of the change that a deployment makes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// The change set that is being carried out.
+    Known(Vec<ResourceChange>),
+    /// It can't be told what changes, and why not. It may be anything.
+    Unknown(String),
+}
+
+/// The scopes that leave a resource as it is for its users.
+const HARMLESS: [&str; 6] = [
+    "Metadata",
+    "CreationPolicy",
+    "UpdatePolicy",
+    "DeletionPolicy",
+    "UpdateReplacePolicy",
+    "Tags",
+];
+
+const TASK: &str = "AWS::DMS::ReplicationTask";
+const ENDPOINT: &str = "AWS::DMS::Endpoint";
+const INSTANCE: &str = "AWS::DMS::ReplicationInstance";
+
+impl ResourceChange {
+    /// Whether the resource exists already and gets other properties, another physical id, or goes.
+    fn matters(&self) -> bool {
+        match self.action.as_str() {
+            "Add" | "Import" => false,
+            "Modify" => !self.is_harmless(),
+            // Remove, Dynamic (decided while the change runs), and what nobody knows yet.
+            _ => true,
+        }
+    }
+
+    fn is_harmless(&self) -> bool {
+        let tags_only = |(scope, name): &(String, Option<String>)| {
+            HARMLESS.contains(&scope.as_str()) || name.as_deref() == Some("Tags")
+        };
+        // A change that doesn't say what it is may be any.
+        let by_scope = !self.scope.is_empty()
+            && self
+                .scope
+                .iter()
+                .all(|scope| HARMLESS.contains(&scope.as_str()));
+        let by_details = !self.details.is_empty() && self.details.iter().all(tags_only);
+        (by_scope || by_details)
+            && self
+                .replacement
+                .as_deref()
+                .is_none_or(|replacement| replacement == "False")
+    }
+}
+
+impl Change {
+    /// Why the change touches this task, or `None` if it doesn't. `logical_id` is the task's name in the template.
+    pub fn touches(&self, logical_id: &str, task: &Task) -> Option<String> {
+        let changes = match self {
+            Self::Unknown(why) => return Some(format!("it is not known what changes: {why}")),
+            Self::Known(changes) => changes,
+        };
+        changes
+            .iter()
+            .filter(|change| change.matters())
+            .find_map(|change| {
+                let is =
+                    |arn: &crate::task::Arn| change.physical_id.as_deref() == Some(arn.as_str());
+                let what = match change.resource_type.as_str() {
+                    TASK if change.logical_id == logical_id || is(&task.arn) => "the task",
+                    ENDPOINT if is(&task.source) => "its source endpoint",
+                    ENDPOINT if is(&task.target) => "its target endpoint",
+                    INSTANCE if is(&task.instance) => "its replication instance",
+                    _ => return None,
+                };
+                Some(format!("{what} ({}): {}", change.logical_id, change.action))
+            })
+    }
+
+    /// The physical id that a task's resource had before this change, if the change may replace it.
+    pub fn predecessor(&self, logical_id: &str) -> Option<&str> {
+        let Self::Known(changes) = self else {
+            return None;
+        };
+        let change = changes
+            .iter()
+            .find(|change| change.resource_type == TASK && change.logical_id == logical_id)?;
+        change
+            .physical_id
+            .as_deref()
+            .filter(|_| change.action == "Modify" && change.replacement.as_deref() != Some("False"))
+    }
+}

@@ -1,0 +1,149 @@
+//! Reading the state of things: the stack, its change, its tasks. Nothing here changes anything.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, bail};
+use tracing::{info, warn};
+
+use crate::change::Change;
+use crate::stack::{Stack, StackStatus};
+use crate::task::{Arn, Task};
+use crate::tasks::Tasks;
+
+/// A replication task of the stack, at one moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StackTask {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// The task as DMS describes it.
+    pub task: Task,
+    /// Whether it carries the pause mark.
+    pub marked: bool,
+}
+
+/// The stack's status, and what its deployment changes.
+pub(crate) async fn deployment(
+    stack: &impl Stack,
+    stack_id: &str,
+) -> anyhow::Result<(StackStatus, Change)> {
+    let (status, change_set) = stack.status(stack_id).await?;
+    let change = match &change_set {
+        Some(change_set) => stack.change(change_set, status.is_rolling_back()).await?,
+        None => Change::Unknown("the stack was updated without a change set".to_owned()),
+    };
+    match &change {
+        Change::Known(changes) => info!(
+            resources = changes.len(),
+            "the stack is {}; its change set is known", status.0
+        ),
+        Change::Unknown(why) => info!(
+            "the stack is {}; what changes is not known ({why}), so it may be anything",
+            status.0
+        ),
+    }
+    Ok((status, change))
+}
+
+/// The stack's tasks with their marks, in the template's order of names. A task that DMS doesn't know any more is left
+/// out, with a line in the log.
+pub(crate) async fn tasks(
+    stack: &impl Stack,
+    dms: &impl Tasks,
+    stack_id: &str,
+) -> anyhow::Result<Vec<StackTask>> {
+    let mut resources = stack.tasks(stack_id).await?;
+    if resources.is_empty() {
+        return Ok(Vec::new());
+    }
+    resources.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
+    let arns: Vec<Arn> = resources
+        .iter()
+        .map(|resource| resource.arn.clone())
+        .collect();
+    let found = dms
+        .describe(&arns)
+        .await
+        .context("describing the stack's replication tasks")?;
+    let mut found: HashMap<Arn, Task> = found
+        .into_iter()
+        .map(|task| (task.arn.clone(), task))
+        .collect();
+    let known: Vec<Arn> = found.keys().cloned().collect();
+    if known.is_empty() {
+        warn!("DMS knows none of the stack's {} tasks", resources.len());
+        return Ok(Vec::new());
+    }
+    let marks = dms
+        .marks(&known)
+        .await
+        .context("reading the tags of the stack's replication tasks")?;
+    let mut tasks = Vec::new();
+    for resource in resources {
+        match found.remove(&resource.arn) {
+            Some(task) => tasks.push(StackTask {
+                marked: marks.contains_key(&task.arn),
+                logical_id: resource.logical_id,
+                task,
+            }),
+            None => warn!(
+                "{}: DMS does not know {}; it is gone",
+                resource.logical_id, resource.arn
+            ),
+        }
+    }
+    Ok(tasks)
+}
+
+/// The tasks that this change replaced, by their names in the template. They still exist, stopped, until the stack's
+/// clean-up.
+pub(crate) async fn predecessors(
+    dms: &impl Tasks,
+    change: &Change,
+    tasks: &[StackTask],
+) -> anyhow::Result<HashMap<String, Predecessor>> {
+    let replaced: HashMap<&str, Arn> = tasks
+        .iter()
+        .filter_map(|it| Some((it, change.predecessor(&it.logical_id)?)))
+        .filter(|(it, before)| it.task.arn.as_str() != *before)
+        .map(|(it, before)| (it.logical_id.as_str(), Arn::new(before)))
+        .collect();
+    if replaced.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let arns: Vec<Arn> = replaced.values().cloned().collect();
+    let found = dms
+        .describe(&arns)
+        .await
+        .context("describing the tasks that were replaced")?;
+    let found: HashMap<&Arn, &Task> = found.iter().map(|task| (&task.arn, task)).collect();
+    let predecessor = |arn: &Arn| {
+        found.get(arn).map_or(Predecessor::Gone, |task| {
+            Predecessor::Found((*task).clone())
+        })
+    };
+    Ok(replaced
+        .into_iter()
+        .map(|(name, arn)| (name.to_owned(), predecessor(&arn)))
+        .collect())
+}
+
+/// What became of the task that a new task replaces.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Predecessor {
+    /// It is still there, with its checkpoint.
+    Found(Task),
+    /// It is gone, and its checkpoint with it.
+    Gone,
+}
+
+/// The stack's status alone.
+///
+/// # Errors
+/// If the stack can't be described, or CloudFormation tells no status.
+pub(crate) async fn status(stack: &impl Stack, stack_id: &str) -> anyhow::Result<StackStatus> {
+    let (status, _) = stack.status(stack_id).await?;
+    if status.0.is_empty() {
+        bail!("describing stack {stack_id}: CloudFormation tells no status");
+    }
+    Ok(status)
+}

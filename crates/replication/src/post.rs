@@ -1,0 +1,164 @@
+//! After the stack's DMS resources changed, when the stack goes, and when a deployment ended without us.
+
+use anyhow::Context;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use custom_resource::{Attributes, Deadline, Request, Resource};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracing::{info, warn};
+
+use crate::dms::Dms;
+use crate::observe;
+use crate::pause::{self, Why};
+use crate::plan::Occasion;
+use crate::run;
+use crate::stack::{CloudFormation, Stack};
+use crate::tasks::Tasks;
+
+/// `Custom::DmsPost`: starts and resumes tasks, and waits until they run.
+///
+/// # Expected flow
+/// - Create and Update start what has never run and resume what dms-pre paused, and answer when it runs. A task that
+///   replaces another begins at the other's checkpoint.
+/// - Delete stops every running task if the stack goes, since CloudFormation can't delete a task that runs; it does nothing
+///   if only the resource goes.
+/// - An EventBridge event about the stack's status resumes what is still paused. When a task's own update fails,
+///   CloudFormation never calls this resource, and nothing else would.
+///
+/// # Guarantees
+/// - A task that somebody else stopped stays stopped.
+/// - The answer is SUCCESS only if every task that is to run runs, or has finished what it was to do.
+///
+/// # Caveats
+/// A task that has failed was stopped by nobody: a deployment tries once to resume it.
+#[derive(Debug)]
+pub struct DmsPost<S, T> {
+    stack: S,
+    dms: T,
+}
+
+/// The properties of `Custom::DmsPost`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DmsPostProperties {
+    /// DmsPre's `Revision`: new whenever dms-pre was called, so that CloudFormation calls this after it.
+    #[serde(deserialize_with = "custom_resource::scalar")]
+    pub after: String,
+}
+
+/// The detail of `CloudFormation Stack Status Change`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct StatusChange {
+    stack_id: String,
+}
+
+impl DmsPost<CloudFormation, Dms> {
+    /// The handler for the account and region of the environment.
+    ///
+    /// # Errors
+    /// None today; constructing is where the services' clients are made.
+    pub async fn from_environment() -> anyhow::Result<Self> {
+        let config = crate::aws::config().await;
+        Ok(Self::new(CloudFormation::new(&config), Dms::new(&config)))
+    }
+}
+
+impl<S: Stack, T: Tasks> DmsPost<S, T> {
+    /// The handler over any CloudFormation and any DMS.
+    pub fn new(stack: S, dms: T) -> Self {
+        Self { stack, dms }
+    }
+
+    async fn run(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
+        let deployment = observe::deployment(&self.stack, &request.stack_id);
+        let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id);
+        let ((status, change), tasks) = futures::try_join!(deployment, tasks)?;
+        if tasks.is_empty() {
+            warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
+        }
+        let predecessors = observe::predecessors(&self.dms, &change, &tasks).await?;
+        let occasion = if status.is_rolling_back() {
+            Occasion::Rollback
+        } else {
+            Occasion::Deployment
+        };
+        let outcome = run::all(&self.dms, tasks, occasion, &predecessors, request.deadline).await?;
+        Ok(Attributes::default()
+            .with("RunningTasks", outcome.running)
+            .with("StartedTasks", outcome.started)
+            .with("ResumedTasks", outcome.resumed))
+    }
+
+    async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
+        let status = observe::status(&self.stack, stack_id).await?;
+        if status.is_in_progress() || status.0 == "DELETE_COMPLETE" {
+            info!("the stack is {}: nothing to heal", status.0);
+            return Ok(());
+        }
+        let mut tasks = observe::tasks(&self.stack, &self.dms, stack_id).await?;
+        tasks.retain(|it| it.marked);
+        if tasks.is_empty() {
+            info!(
+                "the stack is {}, and no task is paused: nothing to heal",
+                status.0
+            );
+            return Ok(());
+        }
+        info!(
+            "the stack is {}, and {} tasks are still paused: they are to run",
+            status.0,
+            tasks.len()
+        );
+        run::all(
+            &self.dms,
+            tasks,
+            Occasion::Healing,
+            &Default::default(),
+            deadline,
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+impl<S, T> Resource for DmsPost<S, T>
+where
+    S: Stack + 'static,
+    T: Tasks + 'static,
+{
+    type Properties = DmsPostProperties;
+
+    async fn create(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
+        self.run(request).await
+    }
+
+    async fn update(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
+        self.run(request).await
+    }
+
+    async fn delete(&self, request: Request<()>) -> anyhow::Result<()> {
+        let status = observe::status(&self.stack, &request.stack_id).await?;
+        if !status.is_going() {
+            info!(
+                "the stack is {}: only this resource goes, and the tasks are left as they are",
+                status.0
+            );
+            return Ok(());
+        }
+        let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id).await?;
+        info!(
+            "the stack is {}: its {} tasks are to rest before they are deleted",
+            status.0,
+            tasks.len()
+        );
+        pause::all(&self.dms, tasks, Why::Deletion, request.deadline).await?;
+        Ok(())
+    }
+
+    async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<()> {
+        let event: EventBridgeEvent<StatusChange> = serde_json::from_value(event)
+            .context("reading an event: this function takes custom-resource requests and stack status changes")?;
+        self.heal(&event.detail.stack_id, deadline).await
+    }
+}

@@ -1,0 +1,126 @@
+//! Before the stack's DMS resources change.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use custom_resource::{Attributes, Request, Resource};
+use serde::Deserialize;
+use tracing::{info, warn};
+
+use crate::dms::Dms;
+use crate::observe;
+use crate::pause::{self, Why};
+use crate::stack::{CloudFormation, Stack};
+use crate::tasks::Tasks;
+
+/// `Custom::DmsPre`: stops the running tasks that a deployment touches, and waits until they rest.
+///
+/// # Expected flow
+/// Create and Update read the stack's change set and its tasks, mark and stop those that the change touches, and answer
+/// when they rest. In a rollback the same happens for what the rollback touches. Delete does nothing: by then the tasks are
+/// gone.
+///
+/// # Guarantees
+/// - A task that the change doesn't touch is never stopped. A change that can't be known touches all.
+/// - A task is marked before it is stopped, and what was at rest already is not marked.
+///
+/// # Assumptions
+/// Every DMS resource of the template depends on this one.
+#[derive(Debug)]
+pub struct DmsPre<S, T> {
+    stack: S,
+    dms: T,
+}
+
+/// The properties of `Custom::DmsPre`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DmsPreProperties {
+    /// Any text. A fresh one makes CloudFormation call the handler.
+    #[serde(deserialize_with = "custom_resource::scalar")]
+    pub deployment_id: String,
+}
+
+impl DmsPre<CloudFormation, Dms> {
+    /// The handler for the account and region of the environment.
+    ///
+    /// # Errors
+    /// None today; constructing is where the services' clients are made.
+    pub async fn from_environment() -> anyhow::Result<Self> {
+        let config = crate::aws::config().await;
+        Ok(Self::new(CloudFormation::new(&config), Dms::new(&config)))
+    }
+}
+
+impl<S: Stack, T: Tasks> DmsPre<S, T> {
+    /// The handler over any CloudFormation and any DMS.
+    pub fn new(stack: S, dms: T) -> Self {
+        Self { stack, dms }
+    }
+
+    async fn pause(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
+        let deployment = observe::deployment(&self.stack, &request.stack_id);
+        let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id);
+        let ((_, change), tasks) = futures::try_join!(deployment, tasks)?;
+        if tasks.is_empty() {
+            warn!("the stack has no AWS::DMS::ReplicationTask yet: there is nothing to stop");
+        }
+        let mut touched = Vec::new();
+        for it in tasks {
+            match change.touches(&it.logical_id, &it.task) {
+                Some(why) => {
+                    info!(
+                        "task {} is {}: the deployment touches {why}",
+                        it.task.name, it.task.status
+                    );
+                    touched.push(it);
+                }
+                None => info!(
+                    "task {} is {}: the deployment does not touch it",
+                    it.task.name, it.task.status
+                ),
+            }
+        }
+        let paused = if touched.is_empty() {
+            0
+        } else {
+            pause::all(
+                &self.dms,
+                touched,
+                Why::Deployment(&request.request_id),
+                request.deadline,
+            )
+            .await?
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .context("reading the clock")?;
+        // CloudFormation may repeat a request's id, and DmsPost has to run whenever this did.
+        let revision = format!("{}-{}", request.request_id, now.as_millis());
+        Ok(Attributes::default()
+            .with("Revision", revision)
+            .with("PausedTasks", paused))
+    }
+}
+
+impl<S, T> Resource for DmsPre<S, T>
+where
+    S: Stack + 'static,
+    T: Tasks + 'static,
+{
+    type Properties = DmsPreProperties;
+
+    /// As an Update: the resource may join a stack that lives.
+    async fn create(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
+        self.pause(request).await
+    }
+
+    async fn update(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
+        self.pause(request).await
+    }
+
+    async fn delete(&self, _request: Request<()>) -> anyhow::Result<()> {
+        info!("nothing to do: when the stack goes, its tasks are gone by now");
+        Ok(())
+    }
+}

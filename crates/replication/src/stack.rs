@@ -1,0 +1,206 @@
+//! The seam to CloudFormation: what Sluice reads of the stack that calls it.
+
+use std::future::Future;
+
+use anyhow::{Context, bail};
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_cloudformation::types;
+
+use crate::aws::words;
+use crate::change::{Change, ResourceChange};
+use crate::task::Arn;
+
+/// A stack's status, such as `UPDATE_IN_PROGRESS`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StackStatus(pub String);
+
+impl StackStatus {
+    /// Whether an operation of the stack is under way, its cleanup included.
+    pub fn is_in_progress(&self) -> bool {
+        self.0.ends_with("_IN_PROGRESS")
+    }
+
+    /// Whether all of the stack goes: it is being deleted, or its creation is being undone.
+    pub fn is_going(&self) -> bool {
+        matches!(
+            self.0.as_str(),
+            "DELETE_IN_PROGRESS" | "ROLLBACK_IN_PROGRESS"
+        )
+    }
+
+    /// Whether an update of the stack is being undone.
+    pub fn is_rolling_back(&self) -> bool {
+        self.0.starts_with("UPDATE_ROLLBACK_") || self.0.starts_with("IMPORT_ROLLBACK_")
+    }
+}
+
+/// A replication task among the stack's resources.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TaskResource {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// Its physical id.
+    pub arn: Arn,
+}
+
+/// What Sluice asks of CloudFormation. All of it is reading. A stack is named by its ARN.
+pub trait Stack: Send + Sync {
+    /// The stack's status, and the change set that it was last created or updated by, where CloudFormation knows one.
+    fn status(
+        &self,
+        stack: &str,
+    ) -> impl Future<Output = anyhow::Result<(StackStatus, Option<String>)>> + Send;
+
+    /// What the change set changes, if it is being carried out; `undoing` accepts one whose execution failed.
+    fn change(
+        &self,
+        change_set: &str,
+        undoing: bool,
+    ) -> impl Future<Output = anyhow::Result<Change>> + Send;
+
+    /// The replication tasks that exist in the stack.
+    fn tasks(&self, stack: &str) -> impl Future<Output = anyhow::Result<Vec<TaskResource>>> + Send;
+}
+
+/// CloudFormation in the account and region of the environment.
+#[derive(Clone, Debug)]
+pub struct CloudFormation(Client);
+
+impl CloudFormation {
+    pub(crate) fn new(config: &SdkConfig) -> Self {
+        Self(Client::new(config))
+    }
+}
+
+impl Stack for CloudFormation {
+    async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
+        let answer = self
+            .0
+            .describe_stacks()
+            .stack_name(stack)
+            .send()
+            .await
+            .map_err(words);
+        let answer = answer.with_context(|| format!("describing stack {stack}"))?;
+        let Some(found) = answer.stacks.unwrap_or_default().into_iter().next() else {
+            bail!("describing stack {stack}: there is no such stack");
+        };
+        let status = found
+            .stack_status
+            .map_or_else(String::new, |status| status.as_str().to_owned());
+        Ok((StackStatus(status), found.change_set_id))
+    }
+
+    async fn change(&self, change_set: &str, undoing: bool) -> anyhow::Result<Change> {
+        let mut changes = Vec::new();
+        let mut pages = self
+            .0
+            .describe_change_set()
+            .change_set_name(change_set)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Err(error)
+                    if matches!(
+                        error.code(),
+                        Some("ChangeSetNotFound" | "ChangeSetNotFoundException")
+                    ) =>
+                {
+                    return Ok(Change::Unknown("the stack's change set is gone".to_owned()));
+                }
+                page => page
+                    .map_err(words)
+                    .with_context(|| format!("describing change set {change_set}"))?,
+            };
+            let execution = page
+                .execution_status
+                .map_or_else(String::new, |status| status.as_str().to_owned());
+            if execution != "EXECUTE_IN_PROGRESS" && !(undoing && execution == "EXECUTE_FAILED") {
+                return Ok(Change::Unknown(format!(
+                    "the stack's last change set is not the one at work ({execution})"
+                )));
+            }
+            let found = page.changes.unwrap_or_default();
+            changes.extend(
+                found
+                    .into_iter()
+                    .filter_map(|change| change.resource_change)
+                    .map(resource_change),
+            );
+        }
+        Ok(Change::Known(changes))
+    }
+
+    async fn tasks(&self, stack: &str) -> anyhow::Result<Vec<TaskResource>> {
+        let mut tasks = Vec::new();
+        let mut pages = self
+            .0
+            .list_stack_resources()
+            .stack_name(stack)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page
+                .map_err(words)
+                .with_context(|| format!("listing the resources of stack {stack}"))?;
+            tasks.extend(
+                page.stack_resource_summaries
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(task),
+            );
+        }
+        Ok(tasks)
+    }
+}
+
+fn task(resource: types::StackResourceSummary) -> Option<TaskResource> {
+    let is_task = resource.resource_type.as_deref() == Some("AWS::DMS::ReplicationTask");
+    let is_gone = resource.resource_status == Some(types::ResourceStatus::DeleteComplete);
+    // A resource that is still being made, or that could not be made, has no ARN yet.
+    let arn = resource
+        .physical_resource_id
+        .filter(|id| id.starts_with("arn:"))?;
+    (is_task && !is_gone).then(|| TaskResource {
+        logical_id: resource.logical_resource_id.unwrap_or_default(),
+        arn: Arn::new(arn),
+    })
+}
+
+fn resource_change(change: types::ResourceChange) -> ResourceChange {
+    let details = change
+        .details
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|detail| detail.target);
+    ResourceChange {
+        action: change
+            .action
+            .map_or_else(String::new, |action| action.as_str().to_owned()),
+        logical_id: change.logical_resource_id.unwrap_or_default(),
+        physical_id: change.physical_resource_id.filter(|id| !id.is_empty()),
+        resource_type: change.resource_type.unwrap_or_default(),
+        replacement: change
+            .replacement
+            .map(|replacement| replacement.as_str().to_owned()),
+        scope: change
+            .scope
+            .unwrap_or_default()
+            .iter()
+            .map(|scope| scope.as_str().to_owned())
+            .collect(),
+        details: details
+            .map(|target| {
+                (
+                    target
+                        .attribute
+                        .map_or_else(String::new, |it| it.as_str().to_owned()),
+                    target.name,
+                )
+            })
+            .collect(),
+    }
+}
