@@ -27,8 +27,8 @@ impl PhysicalId {
         Self::new(&Self::of(stack_id, logical_id).0, NOT_CREATED)
     }
 
-    /// An id that CloudFormation sent; `None` if it is empty.
-    pub(crate) fn received(id: &str) -> Option<Self> {
+    /// An id as CloudFormation sent it; `None` if it is empty.
+    pub fn received(id: &str) -> Option<Self> {
         (!id.is_empty()).then(|| Self(id.to_owned()))
     }
 

@@ -1,0 +1,182 @@
+//! A session with the server: the one place where SQL is sent.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts, Row};
+use tokio::time::timeout;
+use tracing::info;
+
+use crate::identifier::Identifier;
+use crate::patience::keep_trying;
+use crate::properties::RetentionHours;
+use crate::readiness::{Variables, WANTED};
+
+pub(crate) mod failure;
+pub(crate) mod server;
+
+use failure::Failure;
+use server::Server;
+
+/// How long the server may take to let somebody in.
+const LOGIN: Duration = Duration::from_secs(10);
+
+/// RDS's name for what is set.
+const RETENTION: &str = "binlog retention hours";
+
+/// A connection, which holds the advisory lock once it has it.
+pub(crate) struct Session {
+    conn: Conn,
+    opts: Opts,
+}
+
+impl Session {
+    /// Connects; for as long as `patience` lasts, waits for a server that isn't up yet.
+    pub(crate) async fn open(server: &Server, patience: Duration) -> Result<Self> {
+        let opts = Opts::from(server.options());
+        let attempt = || async {
+            let login = timeout(LOGIN, Conn::new(opts.clone())).await;
+            let conn = match login {
+                Ok(conn) => conn.map_err(Failure::from),
+                Err(_) => Err(Failure::Silence(LOGIN)),
+            };
+            conn.inspect_err(|error| info!(%error, "the server let nobody in"))
+        };
+        let conn = keep_trying(patience, Failure::passes, attempt)
+            .await
+            .with_context(|| format!("connecting to {server}"))?;
+        Ok(Self { conn, opts })
+    }
+
+    /// Takes the lock that keeps everybody else from working on this database at the same time. It goes with the session.
+    pub(crate) async fn lock(&mut self, database: &Identifier, wait: Duration) -> Result<()> {
+        // Hashed, since a lock's name has at most 64 characters, as many as a database's.
+        let lock = "SELECT GET_LOCK(CONCAT('sluice:', SHA1(?)), ?)";
+        let taken: Option<Option<u8>> = self
+            .conn
+            .exec_first(lock, (database.as_str(), wait.as_secs()))
+            .await
+            .map_err(Failure::from)
+            .with_context(|| format!("locking database {database}"))?;
+        ensure!(
+            taken == Some(Some(1)),
+            "another request is still at work on database {database} after {} s",
+            wait.as_secs()
+        );
+        Ok(())
+    }
+
+    /// The global variables that decide about readiness.
+    pub(crate) async fn variables(&mut self) -> Result<Variables> {
+        let rows = self.rows("SHOW GLOBAL VARIABLES").await;
+        let rows = rows.context("reading the server's variables")?;
+        let wanted = HashSet::from(WANTED);
+        Ok(rows
+            .iter()
+            .filter_map(|row| Some((text(row, 0)?, text(row, 1)?)))
+            .filter(|(name, _)| wanted.contains(name.as_str()))
+            .collect())
+    }
+
+    /// Makes the server keep its binlogs for this long, and reads back that it does.
+    pub(crate) async fn keep_binlogs(&mut self, hours: RetentionHours) -> Result<()> {
+        let hours = hours.get();
+        self.conn
+            .exec_drop("CALL mysql.rds_set_configuration(?, ?)", (RETENTION, hours))
+            .await
+            .map_err(Failure::from)
+            .with_context(|| format!("setting the {RETENTION} to {hours}"))?;
+        let rows = self.rows("CALL mysql.rds_show_configuration").await;
+        let rows = rows.with_context(|| format!("reading back the {RETENTION}"))?;
+        let kept = rows
+            .iter()
+            .find(|row| text(row, 0).as_deref() == Some(RETENTION))
+            .and_then(|row| text(row, 1));
+        match kept {
+            Some(kept) if kept == hours.to_string() => Ok(()),
+            kept => bail!(
+                "the {RETENTION} were set to {hours}, but the server reports {}",
+                kept.as_deref().unwrap_or("none")
+            ),
+        }
+    }
+
+    /// Creates the database if it isn't there.
+    pub(crate) async fn create_database(&mut self, database: &Identifier) -> Result<()> {
+        self.conn
+            .query_drop(create_database(database))
+            .await
+            .map_err(Failure::from)
+            .with_context(|| format!("creating database {database}"))
+    }
+
+    /// The server's version, as it says itself.
+    pub(crate) async fn version(&mut self) -> Result<String> {
+        let rows = self.rows("SELECT VERSION()").await;
+        let rows = rows.context("reading the server's version")?;
+        first(&rows, 0).context("the server tells no version")
+    }
+
+    /// The end of the binlog: `file:position`.
+    pub(crate) async fn binlog_position(&mut self) -> Result<String> {
+        // From 8.4 on; 9 has lost the old spelling, and older servers and MariaDB know only that.
+        let rows = match self.rows("SHOW BINARY LOG STATUS").await {
+            Err(failure) if failure.is_unknown_statement() => self.rows("SHOW MASTER STATUS").await,
+            rows => rows,
+        };
+        let rows = rows.context("reading the binlog's position")?;
+        match (first(&rows, 0), first(&rows, 1)) {
+            (Some(file), Some(position)) => Ok(format!("{file}:{position}")),
+            _ => bail!("the server tells no position of its binlog"),
+        }
+    }
+
+    /// Further connections of the same kind, one at a time, to a database.
+    pub(crate) fn pool(&self, database: &Identifier) -> Pool {
+        let one = PoolConstraints::new(0, 1).unwrap_or_default();
+        let opts = mysql_async::OptsBuilder::from_opts(self.opts.clone())
+            .db_name(Some(database.as_str()))
+            .pool_opts(PoolOpts::default().with_constraints(one));
+        Pool::new(opts)
+    }
+
+    /// Says good-bye, which frees the lock. If that fails, the server notices by itself.
+    pub(crate) async fn close(self) {
+        if let Err(error) = self.conn.disconnect().await {
+            info!(error = %Failure::from(error), "the server didn't take the good-bye");
+        }
+    }
+
+    async fn rows(&mut self, query: &str) -> Result<Vec<Row>, Failure> {
+        self.conn.query(query).await.map_err(Failure::from)
+    }
+}
+
+fn create_database(database: &Identifier) -> String {
+    format!("CREATE DATABASE IF NOT EXISTS {}", database.quoted())
+}
+
+/// A column's text; `None` for NULL. (The driver's own conversion panics at what doesn't fit.)
+fn text(row: &Row, column: usize) -> Option<String> {
+    row.get_opt::<Option<String>, _>(column)?.ok().flatten()
+}
+
+fn first(rows: &[Row], column: usize) -> Option<String> {
+    rows.first().and_then(|row| text(row, column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_created_under_its_quoted_name() {
+        let name: Identifier = "a`b".parse().unwrap();
+        assert_eq!(
+            create_database(&name),
+            "CREATE DATABASE IF NOT EXISTS `a``b`"
+        );
+    }
+}

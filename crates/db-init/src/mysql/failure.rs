@@ -1,0 +1,172 @@
+//! What can go wrong between here and the server, in words that say it once.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use mysql_async::{DriverError, Error, IoError};
+use refinery::error::Kind;
+
+/// Server errors that pass by themselves: too many connections (also of one user), a server that shuts down or isn't up,
+/// a connection that another session killed.
+const PASSING: [u16; 5] = [1040, 1203, 1053, 3168, 1927];
+
+/// No such database, no such table, no such procedure, no right to call it, a statement the server doesn't know.
+const NO_DATABASE: u16 = 1049;
+const NO_TABLE: u16 = 1146;
+const NO_PROCEDURE: u16 = 1305;
+const NO_EXECUTE: u16 = 1370;
+const SYNTAX: u16 = 1064;
+const ACCESS_DENIED: u16 = 1045;
+
+/// Why the server didn't do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The server's own word.
+    #[error("{message} (MySQL error {code}){}", hint(*.code))]
+    Server { code: u16, message: String },
+    /// The way there is broken, or isn't there yet.
+    #[error("{0}")]
+    Network(String),
+    /// Nobody answered.
+    #[error("no answer within {} s: do the route and the security groups let the function in?", .0.as_secs())]
+    Silence(Duration),
+    /// TLS could not be agreed on.
+    #[error("{0}")]
+    Tls(String),
+    /// Anything else that the driver says.
+    #[error("{0}")]
+    Driver(String),
+}
+
+impl Failure {
+    /// Whether it is worth trying again.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::Server { code, .. } => PASSING.contains(code),
+            Self::Network(_) | Self::Silence(_) => true,
+            Self::Tls(_) | Self::Driver(_) => false,
+        }
+    }
+
+    fn has_code(&self, codes: &[u16]) -> bool {
+        matches!(self, Self::Server { code, .. } if codes.contains(code))
+    }
+
+    /// Whether a table, or the database it would be in, isn't there.
+    pub(crate) fn is_missing_table(&self) -> bool {
+        self.has_code(&[NO_DATABASE, NO_TABLE])
+    }
+
+    /// Whether the server doesn't know the statement.
+    pub(crate) fn is_unknown_statement(&self) -> bool {
+        self.has_code(&[SYNTAX])
+    }
+}
+
+fn hint(code: u16) -> &'static str {
+    match code {
+        ACCESS_DENIED => ": the server takes neither this user nor this password",
+        NO_PROCEDURE | NO_EXECUTE => {
+            ": the binlog retention is set by a procedure that Amazon RDS and Aurora have for their master user"
+        }
+        _ => "",
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Server(error) => Self::Server {
+                code: error.code,
+                message: error.message.clone(),
+            },
+            Error::Io(IoError::Tls(error)) => Self::Tls(tls(&error.to_string())),
+            // The TLS library's refusals arrive as invalid data, or inside of it.
+            Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Self::Tls(tls(&error.to_string()))
+            }
+            Error::Io(IoError::Io(error)) => Self::Network(error.to_string()),
+            Error::Driver(error @ DriverError::ConnectionClosed) => {
+                Self::Network(error.to_string())
+            }
+            Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+                Self::Tls("the server offers no TLS (SslMode DISABLED does without)".to_owned())
+            }
+            Error::Driver(error) => Self::Driver(error.to_string()),
+            error => Self::Driver(error.to_string()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<refinery::Error> for Failure {
+    fn from(error: refinery::Error) -> Self {
+        let driver = match error.kind() {
+            Kind::Connection(_, cause) => cause.downcast_ref::<Error>(),
+            _ => error.source().and_then(|cause| cause.downcast_ref()),
+        };
+        driver.map_or_else(|| Self::Driver(error.to_string()), Self::from)
+    }
+}
+
+fn tls(error: &str) -> String {
+    let hint = if error.contains("UnknownIssuer") {
+        ": no known authority has signed the server's certificate (SslCa takes others than Amazon's)"
+    } else if error.contains("not valid for name") {
+        ": Host has to be a name in the server's certificate (SslMode VERIFY_CA does without)"
+    } else {
+        ""
+    };
+    format!("TLS: {error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use mysql_async::ServerError;
+
+    use super::*;
+
+    fn server(code: u16) -> Failure {
+        Failure::from(Error::Server(ServerError {
+            code,
+            message: "it says".to_owned(),
+            state: "HY000".to_owned(),
+        }))
+    }
+
+    #[test]
+    fn a_server_that_is_not_up_yet_is_worth_another_try() {
+        for kind in [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::Other,
+        ] {
+            assert!(Failure::from(Error::from(io::Error::from(kind))).passes());
+        }
+        assert!(Failure::from(Error::Driver(DriverError::ConnectionClosed)).passes());
+        assert!(server(1040).passes());
+    }
+
+    #[test]
+    fn a_wrong_password_and_a_wrong_certificate_are_not() {
+        assert!(!server(ACCESS_DENIED).passes());
+        let certificate = io::Error::new(io::ErrorKind::InvalidData, "UnknownIssuer");
+        let failure = Failure::from(Error::from(certificate));
+        assert!(!failure.passes());
+        assert!(failure.to_string().contains("SslCa"), "{failure}");
+        let plain = Failure::from(Error::Driver(DriverError::NoClientSslFlagFromServer));
+        assert!(!plain.passes());
+    }
+
+    #[test]
+    fn the_servers_message_is_told_once() {
+        assert_eq!(server(SYNTAX).to_string(), "it says (MySQL error 1064)");
+    }
+}

@@ -1,0 +1,74 @@
+//! A stand-in for AWS DMS: one model of it, that refuses what DMS refuses, lags as DMS lags, and can be told to fail.
+//!
+//! [`Dms`] is the model: in process, where a paused clock drives it, it is a `Tasks`; [`DmsServer`] serves the same
+//! model over DMS's own protocol. Both end in [`Dms::call`], so each rule has one place.
+//!
+//! # Layout
+//! - `model`: what exists, and which operation does what; `tasks`, `endpoints`, `instances`, `tags`: the operations
+//! - `task`: a task's phases and runs; `timeline`: states by the moment they begin, computed when they are asked for
+//! - `listing`: filters and pages; `settings`: the JSON inside a task; `refusal`: errors and requests
+//! - `scene`: what there is when a test begins; `incidents`: what goes wrong in it; `history`: what happened
+//! - `in_process`, `server`: the two ways in
+//!
+//! # What it does not do
+//! It moves no rows: a run begins at a position and leaves a checkpoint that has grown with time.
+
+mod endpoints;
+mod history;
+mod in_process;
+mod incidents;
+mod instances;
+mod listing;
+mod model;
+mod pace;
+mod refusal;
+mod scene;
+mod server;
+mod settings;
+mod tags;
+mod task;
+mod tasks;
+mod timeline;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::Value;
+
+pub use history::{Entry, Event};
+pub use pace::Pace;
+pub use refusal::Refusal;
+pub use scene::Wiring;
+pub use server::DmsServer;
+pub use task::{Run, StartType};
+
+use model::Model;
+
+/// The stand-in. A clone is another handle to the same one.
+#[derive(Clone, Debug)]
+pub struct Dms {
+    model: Arc<Mutex<Model>>,
+}
+
+impl Dms {
+    /// One with nothing in it.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            model: Arc::new(Mutex::new(Model::new(pace))),
+        }
+    }
+
+    /// Calls an operation by its API name, with its input as JSON.
+    pub fn call(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        self.model().call(operation, input)
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap()
+    }
+}
+
+impl Default for Dms {
+    fn default() -> Self {
+        Self::new(Pace::default())
+    }
+}

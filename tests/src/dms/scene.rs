@@ -1,0 +1,202 @@
+//! What there is when a test begins. Nothing here counts as a call.
+
+use std::collections::BTreeMap;
+
+use replication::task::{Arn, TaskStatus};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::Dms;
+use super::model::{Model, Resource};
+use super::refusal::Input;
+use super::task::{Phase, StartType};
+use super::timeline::Timeline;
+
+/// What a task is wired to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Wiring {
+    /// The endpoint it reads from.
+    pub source: Arn,
+    /// The endpoint it writes to.
+    pub target: Arn,
+    /// The instance it runs on.
+    pub instance: Arn,
+}
+
+impl Dms {
+    /// An instance, `available`, with an endpoint on each side, reached from it. Their names begin with `name`.
+    pub fn add_wiring(&self, name: &str) -> Wiring {
+        let wiring = Wiring {
+            source: self.add_endpoint(&format!("{name}-source"), "source", "aurora"),
+            target: self.add_endpoint(&format!("{name}-target"), "target", "kinesis"),
+            instance: self.add_instance(&format!("{name}-instance")),
+        };
+        self.connect(&wiring.source, &wiring.instance);
+        self.connect(&wiring.target, &wiring.instance);
+        wiring
+    }
+
+    /// A replication instance, `available`.
+    pub fn add_instance(&self, name: &str) -> Arn {
+        let mut model = self.model();
+        let now = Instant::now();
+        let input = json!({ "ReplicationInstanceIdentifier": name, "ReplicationInstanceClass": "dms.t3.medium" });
+        let answer = model.create_instance(now, Input(&input)).unwrap();
+        let arn = arn(&answer["ReplicationInstance"]["ReplicationInstanceArn"]);
+        model.instances.get_mut(&arn).unwrap().life = Timeline::new(now, "available");
+        arn
+    }
+
+    /// An endpoint; its connections have not been tested.
+    pub fn add_endpoint(&self, name: &str, side: &str, engine: &str) -> Arn {
+        let input =
+            json!({ "EndpointIdentifier": name, "EndpointType": side, "EngineName": engine });
+        let answer = self.model().create_endpoint(Instant::now(), Input(&input));
+        arn(&answer.unwrap()["Endpoint"]["EndpointArn"])
+    }
+
+    /// A successful connection test.
+    pub fn connect(&self, endpoint: &Arn, instance: &Arn) {
+        let tested = Timeline::new(Instant::now(), ("successful", None));
+        let connection = (endpoint.clone(), instance.clone());
+        self.model().connections.insert(connection, tested);
+    }
+
+    /// A CDC task in this status, wired to an instance and endpoints that all tasks added so share.
+    pub fn add_task(&self, name: &str, status: TaskStatus) -> Arn {
+        let shared = {
+            let model = self.model();
+            let find = |resources: &BTreeMap<Arn, Resource>, member: &str, name: &str| {
+                let mut resources = resources.iter();
+                let found = resources.find(|(_, it)| it.document[member] == json!(name));
+                found.map(|(arn, _)| arn.clone())
+            };
+            let instance = find(
+                &model.instances,
+                "ReplicationInstanceIdentifier",
+                "shared-instance",
+            );
+            instance.map(|instance| Wiring {
+                source: find(&model.endpoints, "EndpointIdentifier", "shared-source").unwrap(),
+                target: find(&model.endpoints, "EndpointIdentifier", "shared-target").unwrap(),
+                instance,
+            })
+        };
+        let wiring = shared.unwrap_or_else(|| self.add_wiring("shared"));
+        self.add_wired_task(name, status, "cdc", &wiring)
+    }
+
+    /// A task of this type, in this status, wired so. A task in transit goes on from there by itself. One that is added
+    /// as `creating` or `ready` has never run, nor has one that is `modifying`, `testing` or `moving`.
+    pub fn add_wired_task(
+        &self,
+        name: &str,
+        status: TaskStatus,
+        migration_type: &str,
+        wiring: &Wiring,
+    ) -> Arn {
+        let rule = json!({
+            "rule-type": "selection", "rule-id": "1", "rule-name": "all", "rule-action": "include",
+            "object-locator": { "schema-name": "%", "table-name": "%" },
+        });
+        let input = json!({
+            "ReplicationTaskIdentifier": name,
+            "MigrationType": migration_type,
+            "SourceEndpointArn": wiring.source.as_str(),
+            "TargetEndpointArn": wiring.target.as_str(),
+            "ReplicationInstanceArn": wiring.instance.as_str(),
+            "TableMappings": json!({ "rules": [rule] }).to_string(),
+        });
+        let now = Instant::now();
+        let mut model = self.model();
+        let answer = model.create_task(now, Input(&input)).unwrap();
+        let arn = arn(&answer["ReplicationTask"]["ReplicationTaskArn"]);
+        let never_ran = Timeline::new(now, Phase::new(TaskStatus::Ready));
+        model.task_mut(now, &arn).unwrap().life = never_ran;
+        model.becomes(now, &arn, status);
+        // Long enough ago for everybody to see it.
+        let before = now.checked_sub(model.pace.lag).unwrap_or(now);
+        model.task_mut(now, &arn).unwrap().backdate(now, before);
+        arn
+    }
+}
+
+impl Model {
+    /// Puts a task into a status, and lets it go on from there as it would.
+    pub(super) fn becomes(&mut self, now: Instant, arn: &Arn, status: TaskStatus) {
+        let (head, pace) = (self.binlog_head(now), self.pace.clone());
+        let task = self.task_mut(now, arn).unwrap();
+        let has_run = matches!(
+            status,
+            TaskStatus::Starting
+                | TaskStatus::Running
+                | TaskStatus::Stopping
+                | TaskStatus::Stopped
+                | TaskStatus::Failed
+                | TaskStatus::FailedMove
+                | TaskStatus::Deleting
+        );
+        let begins = matches!(status, TaskStatus::Starting | TaskStatus::Running);
+        if begins || (has_run && task.runs.is_empty()) {
+            let first = task.runs.is_empty();
+            let start_type = if first {
+                StartType::Start
+            } else {
+                StartType::Resume
+            };
+            task.begin(now, start_type, None, head.clone(), &pace);
+        }
+        let before = task.life.at(now).cloned().unwrap();
+        let ran = !task.runs.is_empty();
+        let rest = match before.rests() {
+            true => before.clone(),
+            false if ran => Phase::stopped("NORMAL", task.checkpoint(&head)),
+            false => Phase::new(TaskStatus::Ready),
+        };
+        match status {
+            TaskStatus::Starting => {}
+            TaskStatus::Running => task.runs_now(now, &pace),
+            TaskStatus::Stopping => task.end(now, &head, &pace),
+            TaskStatus::Stopped => {
+                task.life
+                    .turn(now, Phase::stopped("NORMAL", task.checkpoint(&head)));
+                task.run_ends(now);
+            }
+            TaskStatus::Failed => task.fail(now, &head, "The task failed before the test began."),
+            TaskStatus::Creating => {
+                task.life
+                    .turn(
+                        now,
+                        Phase {
+                            status,
+                            ..rest.clone()
+                        },
+                    )
+                    .then(pace.create, Some(rest));
+            }
+            TaskStatus::Modifying | TaskStatus::Testing | TaskStatus::Moving => {
+                task.life
+                    .turn(
+                        now,
+                        Phase {
+                            status,
+                            ..rest.clone()
+                        },
+                    )
+                    .then(pace.modify, Some(rest));
+            }
+            TaskStatus::Deleting => {
+                task.life
+                    .turn(now, Phase::new(status))
+                    .then(pace.delete, None);
+            }
+            TaskStatus::Ready | TaskStatus::FailedMove | TaskStatus::Unknown(_) => {
+                task.life.turn(now, Phase { status, ..rest });
+            }
+        }
+    }
+}
+
+fn arn(value: &Value) -> Arn {
+    Arn::new(value.as_str().unwrap())
+}

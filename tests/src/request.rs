@@ -1,0 +1,49 @@
+//! Requests as CloudFormation makes them.
+
+use std::time::Duration;
+
+use custom_resource::{Deadline, PhysicalId, Request};
+use serde_json::{Value, json};
+
+use crate::stack::STACK;
+
+/// What all requests of the tests are called.
+pub const REQUEST_ID: &str = "afd8d7c5-9376-4013-8b3b-307517b8719e";
+
+/// A decoded request of the one stack there is, with what Lambda grants at most, less a reserve.
+///
+/// # Panics
+/// Never: the ids are fixed.
+pub fn decoded<P>(properties: P) -> Request<P> {
+    Request {
+        stack_id: STACK.to_owned(),
+        request_id: REQUEST_ID.to_owned(),
+        logical_id: "UnderTest".to_owned(),
+        physical_id: PhysicalId::received("UnderTest-1").unwrap(),
+        deadline: Deadline::after(Duration::from_secs(885)),
+        properties,
+    }
+}
+
+/// A request as Lambda hands it over: `kind` is Create, Update or Delete.
+pub fn event(kind: &str, resource: &str, response_url: &str, properties: &Value) -> Value {
+    let mut event = json!({
+        "RequestType": kind,
+        "ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:under-test",
+        "ResponseURL": response_url,
+        "StackId": STACK,
+        "RequestId": REQUEST_ID,
+        "LogicalResourceId": resource,
+        "ResourceType": format!("Custom::{resource}"),
+        "ResourceProperties": properties,
+    });
+    event["ResourceProperties"]["ServiceToken"] = event["ServiceToken"].clone();
+    event["ResourceProperties"]["ServiceTimeout"] = json!("960");
+    if kind != "Create" {
+        event["PhysicalResourceId"] = json!(format!("{resource}-0b6ad7a0"));
+    }
+    if kind == "Update" {
+        event["OldResourceProperties"] = json!({ "Whatever": ["it", "was"] });
+    }
+    event
+}

@@ -1,0 +1,258 @@
+//! A stand-in for CloudFormation as the handlers read it: one stack with its status, its change set and its tasks.
+//!
+//! [`Stack`] is the trait's implementation in process; [`serve`] serves the same stack over CloudFormation's query
+//! protocol, for the real binaries.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::http::Server;
+use axum::extract::{Form, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use replication::change::{Change, ResourceChange};
+use replication::stack::{StackStatus, TaskResource};
+use replication::task::Arn;
+
+/// The ARN of the one stack there is.
+pub const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
+const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
+
+/// A stack, as it is now. A clone is another handle to the same one.
+#[derive(Clone, Debug)]
+pub struct Stack(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    status: String,
+    execution: String,
+    changes: Option<Vec<ResourceChange>>,
+    tasks: Vec<TaskResource>,
+}
+
+impl Stack {
+    /// A stack in this status, without tasks, updated without a change set.
+    pub fn new(status: &str) -> Self {
+        let execution = "EXECUTE_IN_PROGRESS".to_owned();
+        Self(Arc::new(Mutex::new(Inner {
+            status: status.to_owned(),
+            execution,
+            changes: None,
+            tasks: Vec::new(),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    /// Puts a task into the template, under this name.
+    pub fn has(&self, logical_id: &str, task: &Arn) {
+        self.state().tasks.push(TaskResource {
+            logical_id: logical_id.to_owned(),
+            arn: task.clone(),
+        });
+    }
+
+    /// The resource of this name gets another physical id, as after a replacement.
+    pub fn replaces(&self, logical_id: &str, task: &Arn) {
+        self.state().tasks.retain(|it| it.logical_id != logical_id);
+        self.has(logical_id, task);
+    }
+
+    /// The stack is carrying out a change set with these changes.
+    pub fn changes(&self, changes: Vec<ResourceChange>) {
+        self.state().changes = Some(changes);
+    }
+
+    /// The stack's status changes.
+    pub fn becomes(&self, status: &str) {
+        self.state().status = status.to_owned();
+    }
+
+    /// The change set's execution status changes.
+    pub fn execution_is(&self, status: &str) {
+        self.state().execution = status.to_owned();
+    }
+}
+
+/// A change of a resource's properties, in place.
+pub fn modified(logical_id: &str, resource_type: &str, physical_id: &Arn) -> ResourceChange {
+    ResourceChange {
+        action: "Modify".to_owned(),
+        logical_id: logical_id.to_owned(),
+        physical_id: Some(physical_id.as_str().to_owned()),
+        resource_type: resource_type.to_owned(),
+        replacement: Some("False".to_owned()),
+        scope: vec!["Properties".to_owned()],
+        details: vec![("Properties".to_owned(), Some("TableMappings".to_owned()))],
+    }
+}
+
+impl replication::Stack for Stack {
+    async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
+        anyhow::ensure!(
+            stack == STACK,
+            "describing stack {stack}: ValidationError: it does not exist"
+        );
+        let state = self.state();
+        Ok((
+            StackStatus(state.status.clone()),
+            state.changes.as_ref().map(|_| CHANGE_SET.to_owned()),
+        ))
+    }
+
+    async fn change(&self, _change_set: &str, undoing: bool) -> anyhow::Result<Change> {
+        let state = self.state();
+        let at_work = state.execution == "EXECUTE_IN_PROGRESS"
+            || undoing && state.execution == "EXECUTE_FAILED";
+        Ok(match (&state.changes, at_work) {
+            (Some(changes), true) => Change::Known(changes.clone()),
+            _ => Change::Unknown(state.execution.clone()),
+        })
+    }
+
+    async fn tasks(&self, _stack: &str) -> anyhow::Result<Vec<TaskResource>> {
+        Ok(self.state().tasks.clone())
+    }
+}
+
+/// Serves a stack as CloudFormation's endpoint.
+///
+/// # Errors
+/// If no port can be opened.
+pub async fn serve(stack: Stack) -> std::io::Result<Server> {
+    Server::start(
+        axum::Router::new()
+            .route("/", post(answer))
+            .with_state(stack),
+    )
+    .await
+}
+
+async fn answer(
+    State(stack): State<Stack>,
+    Form(form): Form<HashMap<String, String>>,
+) -> (StatusCode, String) {
+    let action = form.get("Action").map_or("", String::as_str);
+    let wanted = form.get("StackName").map_or(STACK, String::as_str);
+    if wanted != STACK {
+        let message = format!("Stack with id {wanted} does not exist");
+        let error = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>{message}</Message></Error>\
+             <RequestId>r</RequestId></ErrorResponse>"
+        );
+        return (StatusCode::BAD_REQUEST, error);
+    }
+    let state = stack.state();
+    let result = match action {
+        "DescribeStacks" => state.describe_stacks(),
+        "DescribeChangeSet" => state.describe_change_set(),
+        "ListStackResources" => state.list_stack_resources(),
+        other => {
+            return (
+                StatusCode::BAD_REQUEST,
+                format!("no such action here: {other}"),
+            );
+        }
+    };
+    let xmlns = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
+    let body = format!(
+        "<{action}Response xmlns=\"{xmlns}\"><{action}Result>{result}</{action}Result></{action}Response>"
+    );
+    (StatusCode::OK, body)
+}
+
+impl Inner {
+    fn describe_stacks(&self) -> String {
+        let change_set = if self.changes.is_some() {
+            element("ChangeSetId", CHANGE_SET)
+        } else {
+            String::new()
+        };
+        let stack = [
+            element("StackId", STACK),
+            element("StackName", "stream"),
+            element("CreationTime", "2026-01-01T00:00:00Z"),
+            element("StackStatus", &self.status),
+            change_set,
+        ];
+        element("Stacks", &element("member", &stack.concat()))
+    }
+
+    fn describe_change_set(&self) -> String {
+        let mut members = String::new();
+        for change in self.changes.iter().flatten() {
+            let scope: String = change
+                .scope
+                .iter()
+                .map(|scope| element("member", scope))
+                .collect();
+            let details: String = change.details.iter().map(detail).collect();
+            let parts = [
+                element("Action", &change.action),
+                element("LogicalResourceId", &change.logical_id),
+                element(
+                    "PhysicalResourceId",
+                    change.physical_id.as_deref().unwrap_or_default(),
+                ),
+                element("ResourceType", &change.resource_type),
+                change
+                    .replacement
+                    .as_deref()
+                    .map(|it| element("Replacement", it))
+                    .unwrap_or_default(),
+                element("Scope", &scope),
+                element("Details", &details),
+            ];
+            let _ = write!(
+                members,
+                "{}",
+                element("member", &element("ResourceChange", &parts.concat()))
+            );
+        }
+        [
+            element("ExecutionStatus", &self.execution),
+            element("Changes", &members),
+        ]
+        .concat()
+    }
+
+    fn list_stack_resources(&self) -> String {
+        let resource = |logical: &str, physical: &str, kind: &str| {
+            let parts = [
+                element("LogicalResourceId", logical),
+                element("PhysicalResourceId", physical),
+                element("ResourceType", kind),
+                element("LastUpdatedTimestamp", "2026-01-01T00:00:00Z"),
+                element("ResourceStatus", "CREATE_COMPLETE"),
+            ];
+            element("member", &parts.concat())
+        };
+        let mut members = resource("Stream", "stream-1", "AWS::Kinesis::Stream");
+        for task in &self.tasks {
+            members += &resource(
+                &task.logical_id,
+                task.arn.as_str(),
+                "AWS::DMS::ReplicationTask",
+            );
+        }
+        element("StackResourceSummaries", &members)
+    }
+}
+
+fn detail((attribute, name): &(String, Option<String>)) -> String {
+    let name = name
+        .as_deref()
+        .map(|name| element("Name", name))
+        .unwrap_or_default();
+    element(
+        "member",
+        &element("Target", &[element("Attribute", attribute), name].concat()),
+    )
+}
+
+fn element(name: &str, content: &str) -> String {
+    format!("<{name}>{content}</{name}>")
+}

@@ -1,0 +1,248 @@
+//! dms-pre over the stand-ins, on a paused clock.
+
+use custom_resource::Resource;
+use replication::pre::DmsPreProperties;
+use replication::task::{Arn, TaskStatus};
+use replication::tasks::PAUSE_MARK;
+use stage::dms::{Dms, Refusal, Wiring};
+use stage::request::{self, REQUEST_ID};
+use stage::stack::{Stack, modified};
+
+const TASK: &str = "AWS::DMS::ReplicationTask";
+
+/// A stack in an update, with one task that runs.
+struct Scene {
+    stack: Stack,
+    dms: Dms,
+    wiring: Wiring,
+    orders: Arn,
+}
+
+impl Scene {
+    fn new(status: TaskStatus) -> Self {
+        let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::default());
+        let wiring = dms.add_wiring("orders");
+        let orders = dms.add_wired_task("orders", status, "cdc", &wiring);
+        stack.has("Orders", &orders);
+        Self {
+            stack,
+            dms,
+            wiring,
+            orders,
+        }
+    }
+
+    async fn deploy(&self) -> anyhow::Result<(usize, String)> {
+        let handler = replication::DmsPre::new(self.stack.clone(), self.dms.clone());
+        let properties = DmsPreProperties {
+            deployment_id: "7".to_owned(),
+        };
+        let attributes = handler.update(request::decoded(properties)).await?;
+        let paused = attributes.get("PausedTasks").unwrap().parse()?;
+        Ok((paused, attributes.get("Revision").unwrap().to_owned()))
+    }
+
+    fn status(&self) -> TaskStatus {
+        self.dms.status(&self.orders).unwrap()
+    }
+
+    fn mark(&self) -> Option<String> {
+        self.dms.tags(&self.orders).remove(PAUSE_MARK)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_touches_nothing_of_dms_stops_nothing() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene.stack.changes(vec![modified(
+        "Stream",
+        "AWS::Kinesis::Stream",
+        &Arn::new("stream-1"),
+    )]);
+    assert_eq!(scene.deploy().await.unwrap().0, 0);
+    assert_eq!(scene.status(), TaskStatus::Running);
+    assert_eq!(scene.dms.calls("StopReplicationTask"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_task_that_changes_is_marked_and_stopped() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene
+        .stack
+        .changes(vec![modified("Orders", TASK, &scene.orders)]);
+    assert_eq!(scene.deploy().await.unwrap().0, 1);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+    assert_eq!(scene.mark().as_deref(), Some(REQUEST_ID));
+    assert_eq!(scene.dms.calls("StopReplicationTask"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_or_the_instance_that_changes_touches_their_tasks_only() {
+    type Part = fn(&Wiring) -> (&str, &Arn);
+    let parts: [Part; 3] = [
+        |wiring| ("AWS::DMS::Endpoint", &wiring.source),
+        |wiring| ("AWS::DMS::Endpoint", &wiring.target),
+        |wiring| ("AWS::DMS::ReplicationInstance", &wiring.instance),
+    ];
+    for part in parts {
+        let scene = Scene::new(TaskStatus::Running);
+        let other = scene.dms.add_task("users", TaskStatus::Running);
+        scene.stack.has("Users", &other);
+        let (kind, arn) = part(&scene.wiring);
+        scene.stack.changes(vec![modified("Part", kind, arn)]);
+        assert_eq!(scene.deploy().await.unwrap().0, 1, "{kind}");
+        assert_eq!(scene.status(), TaskStatus::Stopped);
+        assert_eq!(scene.dms.status(&other), Some(TaskStatus::Running));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_metadata_and_policies_do_not_count() {
+    for scope in ["Tags", "Metadata", "DeletionPolicy", "UpdateReplacePolicy"] {
+        let scene = Scene::new(TaskStatus::Running);
+        let mut change = modified("Orders", TASK, &scene.orders);
+        change.scope = vec![scope.to_owned()];
+        change.details = vec![(scope.to_owned(), None)];
+        scene.stack.changes(vec![change]);
+        assert_eq!(scene.deploy().await.unwrap().0, 0, "{scope}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replacement_removal_and_unheard_of_actions_count() {
+    for (action, replacement) in [
+        ("Modify", Some("True")),
+        ("Modify", Some("Conditional")),
+        ("Remove", None),
+        ("Dynamic", None),
+        ("Transmogrify", None),
+    ] {
+        let scene = Scene::new(TaskStatus::Running);
+        let mut change = modified("Orders", TASK, &scene.orders);
+        change.action = action.to_owned();
+        change.replacement = replacement.map(str::to_owned);
+        scene.stack.changes(vec![change]);
+        assert_eq!(
+            scene.deploy().await.unwrap().0,
+            1,
+            "{action} {replacement:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_change_touches_all() {
+    let without_change_set = Scene::new(TaskStatus::Running);
+    assert_eq!(without_change_set.deploy().await.unwrap().0, 1);
+
+    let stale = Scene::new(TaskStatus::Running);
+    stale.stack.changes(vec![]);
+    stale.stack.execution_is("EXECUTE_COMPLETE");
+    assert_eq!(stale.deploy().await.unwrap().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_believes_the_change_set_that_failed() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
+    scene.stack.changes(vec![modified(
+        "Stream",
+        "AWS::Kinesis::Stream",
+        &Arn::new("stream-1"),
+    )]);
+    scene.stack.execution_is("EXECUTE_FAILED");
+    assert_eq!(scene.deploy().await.unwrap().0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_at_rest_is_left_alone_and_unmarked() {
+    for status in [
+        TaskStatus::Ready,
+        TaskStatus::Stopped,
+        TaskStatus::Failed,
+        TaskStatus::FailedMove,
+    ] {
+        let scene = Scene::new(status.clone());
+        assert_eq!(scene.deploy().await.unwrap().0, 0, "{status}");
+        assert_eq!(scene.mark(), None, "{status}");
+        assert_eq!(scene.dms.calls("StopReplicationTask"), 0, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_starting_task_is_stopped_once_it_runs() {
+    let scene = Scene::new(TaskStatus::Starting);
+    assert_eq!(scene.deploy().await.unwrap().0, 1);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+    assert!(scene.mark().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_somebody_is_stopping_is_waited_for_and_unmarked() {
+    let scene = Scene::new(TaskStatus::Stopping);
+    assert_eq!(scene.deploy().await.unwrap().0, 0);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+    assert_eq!(scene.mark(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_somebody_stops_just_before_keeps_no_mark() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene.dms.operator_stops(&scene.orders);
+    assert_eq!(scene.deploy().await.unwrap().0, 0);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+    assert_eq!(scene.mark(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_nobody_knows_is_waited_out_and_named_at_the_deadline() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene.dms.stays(&scene.orders, "hibernating");
+    let error = format!("{:#}", scene.deploy().await.unwrap_err());
+    assert!(
+        error.contains("1 of 1 still did not rest after 885 s: orders is hibernating"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_good_names_the_task_and_dms_own_words() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene.dms.fail_next(
+        "StopReplicationTask",
+        Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask"),
+    );
+    let error = format!("{:#}", scene.deploy().await.unwrap_err());
+    assert!(
+        error.starts_with("stopping replication task orders"),
+        "{error}"
+    );
+    assert!(error.contains("no dms:StopReplicationTask"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_without_tasks_is_fine() {
+    let scene = Scene {
+        stack: Stack::new("CREATE_IN_PROGRESS"),
+        ..Scene::new(TaskStatus::Running)
+    };
+    assert_eq!(scene.deploy().await.unwrap().0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_gone_needs_no_stop() {
+    let scene = Scene::new(TaskStatus::Running);
+    scene.stack.has(
+        "Ghost",
+        &Arn::new("arn:aws:dms:eu-west-1:123456789012:task:GHOST"),
+    );
+    assert_eq!(scene.deploy().await.unwrap().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delete_touches_nothing() {
+    let scene = Scene::new(TaskStatus::Running);
+    let handler = replication::DmsPre::new(scene.stack.clone(), scene.dms.clone());
+    handler.delete(request::decoded(())).await.unwrap();
+    assert_eq!(scene.status(), TaskStatus::Running);
+}
