@@ -4,11 +4,13 @@
 //! [`dms`] is the one model of DMS; [`stack`] is CloudFormation as the handlers read it; [`lambda`] runs a real binary as
 //! Lambda does, and [`callback`] takes its answers. Whatever speaks HTTP does so over [`http`].
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-
 pub mod callback;
+pub mod cloud;
 pub mod dms;
 pub mod http;
 pub mod lambda;
+pub mod mysql;
+pub mod play;
+pub mod rds;
 pub mod request;
 pub mod stack;

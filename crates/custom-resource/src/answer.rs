@@ -60,7 +60,7 @@ fn failed(to: &Recipient, id: &PhysicalId, mut reason: Reason) -> Bytes {
         // A character taken off frees at least one byte, and more where it is escaped: this ends.
         match body.len().checked_sub(MAX_BYTES) {
             Some(excess) if excess > 0 && !reason.is_empty() => {
-                reason = reason.shortened(excess.div_ceil(2))
+                reason = reason.shortened(excess.div_ceil(2));
             }
             _ => return body,
         }

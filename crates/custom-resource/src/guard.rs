@@ -18,8 +18,11 @@ use crate::properties;
 use crate::reason::{self, Reason};
 use crate::resource::{Attributes, Request, Resource};
 
-/// A handler that is made when the first request needs it, so that a failure to make it can be answered.
-pub(crate) struct Guard<R, F> {
+/// A handler that is made when the first request needs it, so that a failure to make it can be answered too. [`run`]
+/// serves it to Lambda.
+///
+/// [`run`]: crate::run
+pub struct Guard<R, F> {
     construct: F,
     handler: OnceCell<R>,
 }
@@ -29,15 +32,20 @@ where
     R: Resource,
     F: AsyncFn() -> anyhow::Result<R>,
 {
-    pub(crate) fn new(construct: F) -> Self {
+    /// A guard whose handler `construct` makes; after a failure it is called again.
+    pub fn new(construct: F) -> Self {
         Self {
             construct,
             handler: OnceCell::new(),
         }
     }
 
-    /// Deals with one event. An error means that Lambda should deliver the event again.
-    pub(crate) async fn handle(&self, mut event: Value, context: &Context) -> anyhow::Result<()> {
+    /// Deals with one event.
+    ///
+    /// # Errors
+    /// If another delivery of the event can help: CloudFormation could not be reached with the answer, or an event of
+    /// another kind was not dealt with.
+    pub async fn handle(&self, mut event: Value, context: &Context) -> anyhow::Result<()> {
         let schedule = Schedule::until(context.deadline);
         match Recipient::find(&mut event) {
             Ok(Some(recipient)) => {

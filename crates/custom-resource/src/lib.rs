@@ -45,6 +45,7 @@ mod response_url;
 mod runtime;
 
 pub use deadline::Deadline;
+pub use guard::Guard;
 pub use physical_id::PhysicalId;
 pub use properties::scalar;
 pub use resource::{Attributes, Request, Resource};

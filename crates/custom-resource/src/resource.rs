@@ -1,6 +1,7 @@
 //! What a handler implements, and what it is given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 
 use anyhow::anyhow;
@@ -38,8 +39,8 @@ impl Attributes {
     /// The same attributes and one more. Create and Update have to set the same names, or else a template that takes one
     /// fails on the other.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.0.insert(name, value.to_string());
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.0.insert(name, format!("{value}"));
         self
     }
 

@@ -8,8 +8,10 @@ use crate::task::{Arn, Task};
 /// How many calls to DMS are under way at once; its rate is a bucket of 200 that refills with 8 a second.
 pub(crate) const CONCURRENCY: usize = 8;
 
-/// How long to leave a task alone when DMS refuses for the moment.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to leave a task alone that DMS has refused something for the moment, the more often the longer: 1 s to 8 s.
+pub(crate) fn patience(refusals: u32) -> Duration {
+    Duration::from_secs(1 << refusals.min(3))
+}
 
 /// For how long after a start a status at rest may be an old one.
 pub(crate) const LAG: Duration = Duration::from_secs(30);

@@ -13,14 +13,22 @@ use crate::tasks::{Connection, Tasks, TasksError};
 /// An endpoint and the instance it is reached from.
 type Route = (Arn, Arn);
 
-/// For how long after a test was asked for the result of an earlier one may still be reported.
+/// For how long after a test was asked for the result of an earlier one may still be reported, if it looks the same.
 const LAG: Duration = Duration::from_secs(20);
 
 /// What is known of the connections of one run.
 #[derive(Default)]
 pub(crate) struct Connections {
-    /// When we asked for a test, and whether it was seen at work since.
-    asked: HashMap<Route, (Instant, bool)>,
+    asked: HashMap<Route, Asked>,
+}
+
+/// A test that we asked for.
+struct Asked {
+    at: Instant,
+    /// The connection's status before: while DMS reports the same, it may be the old one.
+    before: String,
+    /// Whether another status was seen since.
+    moved: bool,
 }
 
 /// Whether a task may be started.
@@ -58,12 +66,11 @@ impl Connections {
             .into_iter()
             .map(|it| ((it.endpoint.clone(), it.instance.clone()), it))
             .collect();
+        let wanted: BTreeSet<Route> = tasks.iter().flat_map(routes).collect();
         let mut readiness = HashMap::new();
-        for route in tasks.iter().flat_map(routes) {
-            if !readiness.contains_key(&route) {
-                let ready = self.route(dms, &route, found.get(&route)).await?;
-                readiness.insert(route, ready);
-            }
+        for route in wanted {
+            let ready = self.route(dms, &route, found.get(&route)).await?;
+            readiness.insert(route, ready);
         }
         let worst = |task: &Task| {
             let both = routes(task)
@@ -85,7 +92,7 @@ impl Connections {
         task: &Task,
     ) -> anyhow::Result<()> {
         for route in routes(task) {
-            self.test(dms, &route).await?;
+            self.test(dms, &route, "successful").await?;
         }
         Ok(())
     }
@@ -97,30 +104,36 @@ impl Connections {
         connection: Option<&Connection>,
     ) -> anyhow::Result<Readiness> {
         let status = connection.map_or("", |connection| connection.status.as_str());
-        if status == "testing"
-            && let Some((_, seen)) = self.asked.get_mut(route)
-        {
-            *seen = true;
-        }
-        match (status, self.asked.get(route)) {
-            // What was successful before we asked again may be what DMS has just forgotten.
-            ("successful", Some((at, false))) if at.elapsed() < LAG => Ok(Readiness::Testing),
-            ("successful", _) => Ok(Readiness::Ready),
-            ("testing", _) => Ok(Readiness::Testing),
-            ("failed", Some((at, seen))) if *seen || at.elapsed() >= LAG => {
-                let why = connection.and_then(|connection| connection.last_failure.as_deref());
+        let asked = self.asked.get_mut(route);
+        let is_result = asked.is_none_or(|asked| {
+            asked.moved |= status != asked.before;
+            asked.moved || asked.at.elapsed() >= LAG
+        });
+        let has_asked = self.asked.contains_key(route);
+        match status {
+            "testing" => Ok(Readiness::Testing),
+            "successful" if is_result => Ok(Readiness::Ready),
+            "failed" if is_result && has_asked => {
+                let why = connection
+                    .and_then(|connection| connection.last_failure.as_deref())
+                    .unwrap_or("(no message)");
                 Ok(Readiness::Failed(format!(
-                    "the connection test of endpoint {} failed: {}",
-                    route.0,
-                    why.unwrap_or("(no message)")
+                    "the connection test of endpoint {} failed: {why}",
+                    route.0
                 )))
             }
-            ("failed" | "", Some((at, _))) if at.elapsed() < LAG => Ok(Readiness::Testing),
-            _ => self.test(dms, route).await,
+            // A failure of the past is worth another test.
+            _ if !has_asked || is_result => self.test(dms, route, status).await,
+            _ => Ok(Readiness::Testing),
         }
     }
 
-    async fn test<T: Tasks>(&mut self, dms: &T, route: &Route) -> anyhow::Result<Readiness> {
+    async fn test<T: Tasks>(
+        &mut self,
+        dms: &T,
+        route: &Route,
+        before: &str,
+    ) -> anyhow::Result<Readiness> {
         let (endpoint, instance) = route;
         match dms.test_connection(endpoint, instance).await {
             Ok(()) => info!("testing the connection of endpoint {endpoint}"),
@@ -131,7 +144,15 @@ impl Connections {
                     .with_context(|| format!("testing the connection of endpoint {endpoint}"));
             }
         }
-        self.asked.insert(route.clone(), (Instant::now(), false));
+        let before = before.to_owned();
+        self.asked.insert(
+            route.clone(),
+            Asked {
+                at: Instant::now(),
+                before,
+                moved: false,
+            },
+        );
         Ok(Readiness::Testing)
     }
 }

@@ -15,6 +15,7 @@
 //! - Nothing reloads a table, and nothing starts a task from "now" that has a position to lose.
 
 mod apply;
+mod attempt;
 mod aws;
 pub mod change;
 mod connections;

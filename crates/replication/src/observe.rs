@@ -118,7 +118,7 @@ pub(crate) async fn predecessors(
     let found: HashMap<&Arn, &Task> = found.iter().map(|task| (&task.arn, task)).collect();
     let predecessor = |arn: &Arn| {
         found.get(arn).map_or(Predecessor::Gone, |task| {
-            Predecessor::Found((*task).clone())
+            Predecessor::Found(Box::new((*task).clone()))
         })
     };
     Ok(replaced
@@ -131,7 +131,7 @@ pub(crate) async fn predecessors(
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Predecessor {
     /// It is still there, with its checkpoint.
-    Found(Task),
+    Found(Box<Task>),
     /// It is gone, and its checkpoint with it.
     Gone,
 }

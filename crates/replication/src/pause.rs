@@ -6,7 +6,7 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::apply::{CONCURRENCY, PATIENCE, by_arn};
+use crate::apply::{CONCURRENCY, by_arn, patience};
 use crate::observe::StackTask;
 use crate::plan::{self, Pause};
 use crate::task::Arn;
@@ -28,6 +28,7 @@ struct Pausing {
     asked: bool,
     /// DMS said that it isn't running: what it reports as running is old, or it will be once it runs.
     not_before: Instant,
+    refusals: u32,
 }
 
 /// Stops what runs among `tasks` and waits until all of them rest. The number of tasks that this call stopped.
@@ -49,6 +50,7 @@ pub(crate) async fn all<T: Tasks>(
             it,
             asked: false,
             not_before: now,
+            refusals: 0,
         })
         .collect();
     let mut poll = Poll::until(deadline).await;
@@ -58,7 +60,7 @@ pub(crate) async fn all<T: Tasks>(
         if pending.is_empty() {
             info!(
                 wait_ms = poll.waited().as_millis(),
-                "all {total} tasks rest; {stopped} of them were stopped for it"
+                "{total} of {total} tasks rest ({stopped} stopped for it)"
             );
             return Ok(stopped);
         }
@@ -120,7 +122,8 @@ async fn stop_one<T: Tasks>(dms: &T, pausing: &mut Pausing, why: Why<'_>) -> any
         }
         Err(TasksError::InvalidState(message)) => {
             info!("task {name}: DMS does not stop it now: {message}");
-            pausing.not_before = Instant::now() + PATIENCE;
+            pausing.not_before = Instant::now() + patience(pausing.refusals);
+            pausing.refusals += 1;
             if fresh_mark {
                 // Somebody else may have stopped it: not ours to resume.
                 dms.unmark(&arn)

@@ -109,7 +109,7 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>) -> Run {
             );
         }
         Some(Predecessor::Gone) => None,
-        Some(Predecessor::Found(old)) => Some(old),
+        Some(Predecessor::Found(old)) => Some(&**old),
     };
     match old {
         Some(Task {

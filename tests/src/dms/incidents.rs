@@ -28,6 +28,8 @@ impl Dms {
         let now = Instant::now();
         let mut model = self.model();
         let head = model.binlog_head(now);
+        let status = &model.phase(now, task).unwrap().status;
+        assert_eq!(*status, TaskStatus::Running, "only what runs can break");
         let task = model.task_mut(now, task).unwrap();
         task.fail(now, &head, message);
     }

@@ -7,7 +7,7 @@
 //! - `model`: what exists, and which operation does what; `tasks`, `endpoints`, `instances`, `tags`: the operations
 //! - `task`: a task's phases and runs; `timeline`: states by the moment they begin, computed when they are asked for
 //! - `listing`: filters and pages; `settings`: the JSON inside a task; `refusal`: errors and requests
-//! - `scene`: what there is when a test begins; `incidents`: what goes wrong in it; `history`: what happened
+//! - `scene`: what there is when a test begins; `incidents`: what goes wrong in it; `history`: what is and what happened
 //! - `in_process`, `server`: the two ways in
 //!
 //! # What it does not do

@@ -11,6 +11,7 @@ use super::endpoints::Connection;
 use super::history::Ledger;
 use super::pace::Pace;
 use super::refusal::{Document, Input, Refusal, text};
+use super::scene::Wiring;
 use super::task::{Phase, Task};
 use super::timeline::Timeline;
 
@@ -39,6 +40,8 @@ pub(super) struct Model {
     pub(super) tags: BTreeMap<Arn, BTreeMap<String, String>>,
     pub(super) faults: BTreeMap<String, VecDeque<Refusal>>,
     pub(super) ledger: Ledger,
+    /// What tests wire tasks to when they don't care.
+    pub(super) shared: Option<Wiring>,
 }
 
 impl Model {
@@ -57,6 +60,7 @@ impl Model {
             tags: BTreeMap::new(),
             faults: BTreeMap::new(),
             ledger: Ledger::default(),
+            shared: None,
         }
     }
 

@@ -1,13 +1,11 @@
 //! What there is when a test begins. Nothing here counts as a call.
 
-use std::collections::BTreeMap;
-
 use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Dms;
-use super::model::{Model, Resource};
+use super::model::Model;
 use super::refusal::Input;
 use super::task::{Phase, StartType};
 use super::timeline::Timeline;
@@ -64,30 +62,14 @@ impl Dms {
 
     /// A CDC task in this status, wired to an instance and endpoints that all tasks added so share.
     pub fn add_task(&self, name: &str, status: TaskStatus) -> Arn {
-        let shared = {
-            let model = self.model();
-            let find = |resources: &BTreeMap<Arn, Resource>, member: &str, name: &str| {
-                let mut resources = resources.iter();
-                let found = resources.find(|(_, it)| it.document[member] == json!(name));
-                found.map(|(arn, _)| arn.clone())
-            };
-            let instance = find(
-                &model.instances,
-                "ReplicationInstanceIdentifier",
-                "shared-instance",
-            );
-            instance.map(|instance| Wiring {
-                source: find(&model.endpoints, "EndpointIdentifier", "shared-source").unwrap(),
-                target: find(&model.endpoints, "EndpointIdentifier", "shared-target").unwrap(),
-                instance,
-            })
-        };
+        let shared = self.model().shared.clone();
         let wiring = shared.unwrap_or_else(|| self.add_wiring("shared"));
+        self.model().shared = Some(wiring.clone());
         self.add_wired_task(name, status, "cdc", &wiring)
     }
 
     /// A task of this type, in this status, wired so. A task in transit goes on from there by itself. One that is added
-    /// as `creating` or `ready` has never run, nor has one that is `modifying`, `testing` or `moving`.
+    /// as `starting`, `running`, `stopping`, `stopped`, `failed` or `failed-move` has run; any other never has.
     pub fn add_wired_task(
         &self,
         name: &str,
@@ -126,18 +108,17 @@ impl Model {
     pub(super) fn becomes(&mut self, now: Instant, arn: &Arn, status: TaskStatus) {
         let (head, pace) = (self.binlog_head(now), self.pace.clone());
         let task = self.task_mut(now, arn).unwrap();
+        let rested = task.life.at(now).is_some_and(Phase::rests);
+        let runs = task.runs.last().is_some_and(|run| run.ended.is_none());
+        let works = matches!(status, TaskStatus::Starting | TaskStatus::Running);
         let has_run = matches!(
             status,
-            TaskStatus::Starting
-                | TaskStatus::Running
-                | TaskStatus::Stopping
+            TaskStatus::Stopping
                 | TaskStatus::Stopped
                 | TaskStatus::Failed
                 | TaskStatus::FailedMove
-                | TaskStatus::Deleting
         );
-        let begins = matches!(status, TaskStatus::Starting | TaskStatus::Running);
-        if begins || (has_run && task.runs.is_empty()) {
+        if (works && !runs) || (has_run && task.runs.is_empty()) {
             let first = task.runs.is_empty();
             let start_type = if first {
                 StartType::Start
@@ -146,52 +127,55 @@ impl Model {
             };
             task.begin(now, start_type, None, head.clone(), &pace);
         }
-        let before = task.life.at(now).cloned().unwrap();
-        let ran = !task.runs.is_empty();
-        let rest = match before.rests() {
-            true => before.clone(),
-            false if ran => Phase::stopped("NORMAL", task.checkpoint(&head)),
-            false => Phase::new(TaskStatus::Ready),
+        let rest = match task.life.at(now) {
+            Some(rest) if rested && rest.rests() => rest.clone(),
+            _ if task.runs.is_empty() => Phase::new(TaskStatus::Ready),
+            _ => Phase::stopped("NORMAL", task.checkpoint(&head)),
         };
+        let through = Phase {
+            status: status.clone(),
+            ..rest.clone()
+        };
+        let running = Phase::new(TaskStatus::Running);
         match status {
-            TaskStatus::Starting => {}
-            TaskStatus::Running => task.runs_now(now, &pace),
+            TaskStatus::Starting => {
+                let starting = Phase::new(status);
+                task.life
+                    .turn(now, starting)
+                    .then(pace.start, Some(running));
+                task.finishes_by_itself(now + pace.start, &pace);
+            }
+            TaskStatus::Running => {
+                task.life.turn(now, running);
+                task.finishes_by_itself(now, &pace);
+            }
             TaskStatus::Stopping => task.end(now, &head, &pace),
             TaskStatus::Stopped => {
                 task.life
-                    .turn(now, Phase::stopped("NORMAL", task.checkpoint(&head)));
+                    .turn(now, Phase::stopped("NORMAL", rest.checkpoint));
                 task.run_ends(now);
             }
-            TaskStatus::Failed => task.fail(now, &head, "The task failed before the test began."),
+            TaskStatus::Failed => {
+                task.life.turn(
+                    now,
+                    Phase::failed(
+                        "Last Error. Task error notification received.",
+                        rest.checkpoint,
+                    ),
+                );
+                task.run_ends(now);
+            }
             TaskStatus::Creating => {
-                task.life
-                    .turn(
-                        now,
-                        Phase {
-                            status,
-                            ..rest.clone()
-                        },
-                    )
-                    .then(pace.create, Some(rest));
+                task.life.turn(now, through).then(pace.create, Some(rest));
             }
             TaskStatus::Modifying | TaskStatus::Testing | TaskStatus::Moving => {
-                task.life
-                    .turn(
-                        now,
-                        Phase {
-                            status,
-                            ..rest.clone()
-                        },
-                    )
-                    .then(pace.modify, Some(rest));
+                task.life.turn(now, through).then(pace.modify, Some(rest));
             }
             TaskStatus::Deleting => {
-                task.life
-                    .turn(now, Phase::new(status))
-                    .then(pace.delete, None);
+                task.life.turn(now, through).then(pace.delete, None);
             }
             TaskStatus::Ready | TaskStatus::FailedMove | TaskStatus::Unknown(_) => {
-                task.life.turn(now, Phase { status, ..rest });
+                task.life.turn(now, through);
             }
         }
     }

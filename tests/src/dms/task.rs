@@ -161,14 +161,8 @@ impl Task {
         }
     }
 
-    /// Skips what is left of `starting`.
-    pub(super) fn runs_now(&mut self, now: Instant, pace: &Pace) {
-        self.life.turn(now, Phase::new(TaskStatus::Running));
-        self.finishes_by_itself(now, pace);
-    }
-
     /// The end of a run that only loads, from `running` on.
-    fn finishes_by_itself(&mut self, running: Instant, pace: &Pace) {
+    pub(super) fn finishes_by_itself(&mut self, running: Instant, pace: &Pace) {
         if !self.follows() {
             let finished = Phase::stopped("FULL_LOAD_ONLY_FINISHED", None);
             self.life.then(pace.load, Some(finished));

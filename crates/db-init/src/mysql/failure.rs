@@ -82,8 +82,10 @@ impl From<&Error> for Failure {
                 message: error.message.clone(),
             },
             Error::Io(IoError::Tls(error)) => Self::Tls(tls(&error.to_string())),
-            // The TLS library's refusals arrive as invalid data, or inside of it.
-            Error::Io(IoError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            // The TLS library's refusals arrive as invalid data.
+            Error::Io(IoError::Io(error))
+                if error.kind() == io::ErrorKind::InvalidData && !is_shutdown(error) =>
+            {
                 Self::Tls(tls(&error.to_string()))
             }
             Error::Io(IoError::Io(error)) => Self::Network(error.to_string()),
@@ -115,8 +117,13 @@ impl From<refinery::Error> for Failure {
     }
 }
 
+/// OpenSSL's alert for a connection that ended in the middle, as a server's do when it shuts down.
+fn is_shutdown(error: &io::Error) -> bool {
+    error.to_string().contains("fatal alert: DecodeError")
+}
+
 fn tls(error: &str) -> String {
-    let hint = if error.contains("UnknownIssuer") {
+    let hint = if error.contains("UnknownIssuer") || error.contains("BadSignature") {
         ": no known authority has signed the server's certificate (SslCa takes others than Amazon's)"
     } else if error.contains("not valid for name") {
         ": Host has to be a name in the server's certificate (SslMode VERIFY_CA does without)"
@@ -151,6 +158,9 @@ mod tests {
             assert!(Failure::from(Error::from(io::Error::from(kind))).passes());
         }
         assert!(Failure::from(Error::Driver(DriverError::ConnectionClosed)).passes());
+        let alert = "received fatal alert: DecodeError";
+        let alert = io::Error::new(io::ErrorKind::InvalidData, alert);
+        assert!(Failure::from(Error::from(alert)).passes());
         assert!(server(1040).passes());
     }
 

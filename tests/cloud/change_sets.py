@@ -1,0 +1,92 @@
+"""Change sets as CloudFormation shows them while they are carried out."""
+
+from ministack.services.cloudformation import _ACTION_HANDLERS, changesets, handlers, provisioners
+
+from stack_engine import replaces, stack_record, wrap_add_event
+
+# Types of Sluice's stacks that ministack has no list of replacing properties for. Without one,
+# every change reads "Conditional", and so does all that refers to the resource.
+REPLACING = {
+    "AWS::CloudWatch::Alarm": ("AlarmName",),
+    "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
+    "AWS::Events::Rule": ("EventBusName", "Name"),
+    "AWS::IAM::Policy": (),
+    "AWS::Kinesis::Stream": ("Name",),
+    "AWS::KinesisFirehose::DeliveryStream": ("DeliveryStreamName", "DeliveryStreamType"),
+    "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"),
+    "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "StartingPosition"),
+    "AWS::Lambda::Permission": ("Action", "FunctionName", "Principal", "SourceAccount", "SourceArn"),
+    "AWS::Logs::LogGroup": ("LogGroupName",),
+    "AWS::SecretsManager::Secret": ("Name",),
+}
+
+
+def install() -> None:
+    """Patch what DescribeStacks and DescribeChangeSet answer."""
+    replaces(REPLACING)
+    # ministack doesn't keep which change set a stack was made by.
+    _ACTION_HANDLERS["ExecuteChangeSet"] = noted(_ACTION_HANDLERS["ExecuteChangeSet"])
+    _ACTION_HANDLERS["DescribeStacks"] = with_change_set_id(handlers._describe_stacks)
+    # ministack says EXECUTE_IN_PROGRESS until a rollback is over.
+    wrap_add_event(failed_with_the_rollback)
+    # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
+    changesets._diff_resources = with_tag_scope(changesets._diff_resources)
+
+
+def noted(original):
+    """Note on the stack which change set it is made by."""
+    def execute(params):
+        _, change_set = changesets._find_change_set(
+            changesets._p(params, "ChangeSetName"), changesets._p(params, "StackName"))
+        stack = stack_record(change_set["StackName"]) if change_set else {}
+        before = stack.get("ChangeSetId")
+        if stack and change_set["ExecutionStatus"] == "AVAILABLE":
+            # Before the operation begins: its first resource may ask.
+            stack["ChangeSetId"] = change_set["ChangeSetId"]
+        response = original(params)
+        if stack and response[0] >= 400:
+            stack["ChangeSetId"] = before
+        return response
+    return execute
+
+
+def with_change_set_id(original):
+    """DescribeStacks, with ChangeSetId."""
+    def describe(params):
+        from ministack.services.cloudformation import _stacks
+        status, headers, body = original(params)
+        text = body.decode() if isinstance(body, bytes) else body
+        for stack in _stacks.values():
+            if stack.get("ChangeSetId"):
+                tag = f"<StackId>{stack['StackId']}</StackId>"
+                text = text.replace(tag, f"{tag}<ChangeSetId>{stack['ChangeSetId']}</ChangeSetId>", 1)
+        return status, headers, text.encode() if isinstance(body, bytes) else text
+    return describe
+
+
+def failed_with_the_rollback(original):
+    """_add_event, noting on the change set that its execution has failed."""
+    def add_event(stack_id, stack_name, logical_id, rtype, status, reason="", physical_id="", detailed_status=""):
+        if physical_id == stack_id and status in ("ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"):
+            from ministack.services.cloudformation import _change_sets
+            change_set = _change_sets.get(stack_record(stack_name).get("ChangeSetId")) or {}
+            if change_set.get("ExecutionStatus") == "EXECUTE_IN_PROGRESS":
+                change_set["ExecutionStatus"] = "EXECUTE_FAILED"
+        original(stack_id, stack_name, logical_id, rtype, status, reason, physical_id, detailed_status)
+    return add_event
+
+
+def with_tag_scope(original):
+    """The changes of a change set, a Tags property's under Attribute and Scope "Tags"."""
+    def diff(*args, **kwargs):
+        changes = original(*args, **kwargs)
+        for change in (change["ResourceChange"] for change in changes):
+            tags, _ = provisioners._STACK_TAG_PROPERTY.get(change["ResourceType"], ("Tags", "list"))
+            for detail in change.get("Details", []):
+                target = detail["Target"]
+                if target["Attribute"] == "Properties" and target.get("Name") == tags:
+                    detail["Target"] = {"Attribute": "Tags", "RequiresRecreation": "Never"}
+            if "Details" in change:
+                change["Scope"] = list(dict.fromkeys(d["Target"]["Attribute"] for d in change["Details"]))
+        return changes
+    return diff

@@ -1,0 +1,202 @@
+"""AWS::DMS::*, through DMS's own API, as CloudFormation does it.
+
+CloudFormation never starts or stops a task. It modifies one in place if it can,
+and DMS refuses that while the task runs: then the resource's update has failed.
+Which properties replace a resource: the "Update requires" of each property in
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/AWS_DMS.html
+"""
+
+import os
+import re
+import time
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from ministack.core.responses import get_region
+from ministack.services.cloudformation import provisioners
+
+import dms_properties
+from rollback import CreateFailed
+from stack_engine import replaces
+
+REPLACING = {
+    "AWS::DMS::Endpoint": ("KmsKeyId", "ResourceIdentifier"),
+    "AWS::DMS::ReplicationInstance": (
+        "KmsKeyId", "PubliclyAccessible", "ReplicationSubnetGroupIdentifier", "ResourceIdentifier"),
+    "AWS::DMS::ReplicationSubnetGroup": ("ReplicationSubnetGroupIdentifier",),
+    "AWS::DMS::ReplicationTask": (
+        "ReplicationInstanceArn", "ResourceIdentifier", "SourceEndpointArn", "TargetEndpointArn"),
+}
+
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 900
+
+# Regions' clients: making one takes a noticeable fraction of a second.
+_clients: dict = {}
+# Modifications that DMS refused: ARN -> the (old, new) properties CloudFormation asked for.
+_refused: dict = {}
+
+
+def install() -> None:
+    """Register the types: ministack has none of DMS's."""
+    replaces(REPLACING)
+    for kind in (Kind("ReplicationTask", filter_name="replication-task-arn", ready="ready"),
+                 Kind("Endpoint", filter_name="endpoint-arn", ready="active"),
+                 Kind("ReplicationInstance", filter_name="replication-instance-arn", ready="available"),
+                 Kind("ReplicationSubnetGroup", filter_name="replication-subnet-group-id", ready="Complete")):
+        provisioners._STACK_TAG_PROPERTY[kind.type] = ("Tags", "list")
+        provisioners._RESOURCE_HANDLERS[kind.type] = {
+            "create": kind.create, "update": kind.update, "delete": kind.delete,
+        }
+
+
+def client():
+    """DMS, as the stack's region sees it."""
+    region = get_region()
+    if region not in _clients:
+        _clients[region] = boto3.client(
+            "dms", region_name=region, endpoint_url=os.environ["SLUICE_DMS_ENDPOINT"],
+            config=Config(retries={"mode": "standard", "total_max_attempts": 8}))
+    return _clients[region]
+
+
+def call(operation: str, **parameters) -> dict:
+    """One call of DMS, its refusal worded as in a stack's events."""
+    try:
+        return client()._make_api_call(operation, parameters)
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        raise DmsError(code, f"{message} (Service: AWSDatabaseMigrationService; Status Code: 400; "
+                             f"Error Code: {code})") from None
+
+
+class DmsError(ValueError):
+    """A call that DMS refused."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+
+
+class Kind:
+    """One type of DMS resource. Its operations are named after it."""
+
+    def __init__(self, name: str, filter_name: str, ready: str):
+        self.name, self.filter_name, self.ready = name, filter_name, ready
+        self.type = f"AWS::DMS::{name}"
+        self.is_group = name == "ReplicationSubnetGroup"
+        self.identifier = f"{name}Identifier"
+        self.key = self.identifier if self.is_group else f"{name}Arn"
+        self.status = "SubnetGroupStatus" if self.is_group else \
+            "ReplicationInstanceStatus" if name == "ReplicationInstance" else "Status"
+
+    def create(self, logical_id: str, props: dict, stack_name: str) -> tuple:
+        """Create, and wait until it can be used."""
+        operation = f"Create{self.name}"
+        parameters = dms_properties.parameters(client(), operation, self.type, props)
+        parameters.setdefault(self.identifier, generated_identifier(stack_name, logical_id))
+        parameters["Tags"] = tag_list(props)
+        created = call(operation, **parameters)[self.name]
+        physical_id = created[self.key]
+        try:
+            return physical_id, self.attributes(self.wait(physical_id, {"creating", "testing"}, {self.ready}))
+        except ValueError as error:
+            raise CreateFailed(physical_id, str(error)) from None
+
+    def update(self, physical_id: str, old: dict, new: dict, stack_name: str) -> tuple:
+        """Modify in place what differs, and wait until it is done."""
+        changed = {name: value for name, value in new.items() if name != "Tags" and old.get(name) != value}
+        putting_back = _refused.pop(physical_id, None) == (new, old)
+        if changed:
+            parameters = dms_properties.parameters(client(), f"Modify{self.name}", self.type, changed)
+            parameters[self.key] = physical_id
+            if self.name == "ReplicationInstance":
+                parameters["ApplyImmediately"] = True
+            try:
+                call(f"Modify{self.name}", **parameters)
+            except DmsError:
+                # A rollback puts back what was refused: if that is refused too, nothing had changed.
+                if not putting_back:
+                    _refused[physical_id] = (old, new)
+                    raise
+            self.wait(physical_id, {"modifying", "upgrading"}, None)
+        self.retag(physical_id, provisioners._tag_map(old.get("Tags")), provisioners._tag_map(new.get("Tags")))
+        return physical_id, self.attributes(self.describe(physical_id) or {})
+
+    def delete(self, physical_id: str, props: dict) -> None:
+        """Delete, and wait until it is gone."""
+        try:
+            call(f"Delete{self.name}", **{self.key: physical_id})
+        except DmsError as error:
+            if error.code != "ResourceNotFoundFault":
+                raise
+        self.wait(physical_id, {"deleting"}, set(), gone=True)
+
+    def describe(self, physical_id: str) -> dict | None:
+        """What DMS says of it, None if there is none."""
+        try:
+            page = call(f"Describe{self.name}s",
+                        Filters=[{"Name": self.filter_name, "Values": [physical_id]}],
+                        **({"WithoutSettings": True} if self.name == "ReplicationTask" else {}))
+        except DmsError as error:
+            if error.code == "ResourceNotFoundFault":
+                return None
+            raise
+        return next(iter(page[f"{self.name}s"]), None)
+
+    def wait(self, physical_id: str, pending: set, wanted: set | None, gone: bool = False) -> dict:
+        """Poll while the status is one of `pending`; then it must be one of `wanted` (None: any)."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            seen = self.describe(physical_id)
+            # Subnet groups and, in some answers, endpoints carry no status: they are ready at once.
+            status = seen and seen.get(self.status, self.ready)
+            if seen is None and gone:
+                return {}
+            if seen is None:
+                raise ValueError(f"{physical_id} disappeared")
+            if status not in pending and not gone:
+                break
+            if time.monotonic() > deadline:
+                raise ValueError(f"{physical_id} did not stabilize: it is {status}")
+            time.sleep(POLL_SECONDS)
+        if wanted is not None and status not in wanted:
+            reason = seen.get("LastFailureMessage") or seen.get("StopReason") or "no reason given"
+            raise ValueError(f"{physical_id} is {status}: {reason}")
+        return seen
+
+    def retag(self, physical_id: str, old: dict, new: dict) -> None:
+        """Apply the difference of the template's tags; tags that others put on stay."""
+        old, new = own_tags(old), own_tags(new)
+        arn = physical_id
+        if self.is_group:
+            arn = f"arn:aws:dms:{get_region()}:{provisioners.get_account_id()}:subgrp:{physical_id}"
+        if old.keys() - new.keys():
+            call("RemoveTagsFromResource", ResourceArn=arn, TagKeys=sorted(old.keys() - new.keys()))
+        changed = [{"Key": key, "Value": value} for key, value in new.items() if old.get(key) != value]
+        if changed:
+            call("AddTagsToResource", ResourceArn=arn, Tags=changed)
+
+    def attributes(self, seen: dict) -> dict:
+        """The Fn::GetAtt attributes."""
+        names = {"ReplicationInstance": ("ReplicationInstancePrivateIpAddresses",
+                                         "ReplicationInstancePublicIpAddresses"),
+                 "Endpoint": ("ExternalId",)}.get(self.name, ())
+        return {name: seen[name] for name in names if name in seen}
+
+
+def generated_identifier(stack_name: str, logical_id: str) -> str:
+    """An identifier by DMS's rules: lower case, no two hyphens in a row, none at the end."""
+    name = provisioners._physical_name(stack_name, logical_id, lowercase=True, max_len=60)
+    return re.sub(r"-+", "-", name).strip("-")
+
+
+def own_tags(tags: dict) -> dict:
+    """Tags without the aws: ones, which no caller may set."""
+    return {key: value for key, value in tags.items() if not key.startswith("aws:")}
+
+
+def tag_list(props: dict) -> list:
+    """The tags to create a resource with."""
+    return [{"Key": key, "Value": value} for key, value in own_tags(provisioners._tag_map(props.get("Tags"))).items()]

@@ -1,0 +1,85 @@
+"""The local cloud: ministack, plus what it lacks for a stack with DMS in it.
+
+Started by the driver in tests/src as `python launch.py`, with
+
+    GATEWAY_PORT          the port to serve on, of 127.0.0.1
+    SLUICE_DMS_ENDPOINT   URL of the DMS stand-in
+    SLUICE_RDS_ENDPOINT   URL of the database starter (see rds.py)
+    SLUICE_LAMBDA_LOG     optional: a file to append the functions' output to (see lambda_runs.py)
+    LOG_LEVEL             optional: ministack's own log, on stderr (WARNING)
+
+It ends when its standard input is closed, its parent dies, or it gets SIGTERM or
+SIGINT, and leaves no process and no file behind (see life.py).
+"""
+
+import os
+import sys
+
+# This folder belongs to the checkout: no compiled files in it.
+sys.dont_write_bytecode = True
+
+import life
+
+# ministack reads its environment while it is imported, so everything is set before.
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_SESSION_TOKEN": "local",
+    "BIND_HOST": "127.0.0.1",
+    "IOT_MTLS_ENABLED": "0",
+    # Not "localhost": that may mean ::1, where nobody listens.
+    "MINISTACK_HOST": "127.0.0.1",
+    "MINISTACK_REGION": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+    "PERSIST_STATE": "0",
+    "SFTP_ENABLED": "0",
+}
+
+# A proxy, a profile, real credentials or another emulator of the user's shell must not get in.
+FOREIGN = ("AWS_", "DOCKER_", "LOCALSTACK_", "MINISTACK_")
+FOREIGN_TOO = ("AUTH", "EDGE_PORT", "LAMBDA_EXECUTOR", "LAMBDA_STRICT", "SERVICES", "USE_SSL")
+
+
+def prepare_environment(state_dir: str) -> None:
+    """Keep ministack on loopback and all it writes inside `state_dir`."""
+    for name in list(os.environ):
+        if name.startswith(FOREIGN) or name in FOREIGN_TOO or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    os.environ.update(SETTINGS)
+    os.environ.update({
+        "HOME": state_dir,
+        "S3_DATA_DIR": os.path.join(state_dir, "s3"),
+        "STATE_DIR": os.path.join(state_dir, "state"),
+        "TMPDIR": state_dir,
+    })
+
+
+def main() -> None:
+    """Add what is missing, then serve until told to stop."""
+    prepare_environment(life.begin())
+
+    import ministack.app
+
+    import change_sets
+    import custom_resources
+    import dms
+    import generated_secrets
+    import lambda_runs
+    import network
+    import rds
+    import rollback
+    import stack_engine
+    import stack_events
+
+    # stack_events last: it sees an event after the others have settled what it says.
+    for part in (lambda_runs, custom_resources, generated_secrets, dms, network, rds,
+                 stack_engine, rollback, change_sets, stack_events):
+        part.install()
+
+    sys.argv = sys.argv[:1]
+    ministack.app.main()
+
+
+if __name__ == "__main__":
+    main()

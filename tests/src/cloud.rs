@@ -1,0 +1,251 @@
+//! The local cloud's driver: starts it, deploys templates into it, and shows what happens there.
+//!
+//! The cloud is `tests/cloud/launch.py`, a process of its own; the stand-ins for DMS and for RDS run in this one, so that a
+//! test can look into them. [`stacks`] is the driver's side of CloudFormation.
+
+pub mod stacks;
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::config::Credentials;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+
+use crate::dms::{Dms, DmsServer, Pace};
+use crate::rds::RdsStandIn;
+
+const REGION: &str = "eu-west-1";
+/// The bucket there is for the functions.
+pub const BUCKET: &str = "sluice-artifacts";
+
+/// A cloud on this machine. Everything of it ends when it is dropped.
+pub struct Cloud {
+    /// DMS, as the stacks and the handlers see it.
+    pub dms: Dms,
+    /// The databases behind the stacks' clusters.
+    pub rds: RdsStandIn,
+    /// CloudFormation's client.
+    pub client: Client,
+    gateway: String,
+    folder: TempDir,
+    launcher: Child,
+    change_sets: AtomicU32,
+    _dms_server: DmsServer,
+}
+
+/// A line that a function wrote.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FunctionLine {
+    /// When, in seconds since 1970.
+    pub time: f64,
+    /// The function's name.
+    pub function: String,
+    /// The line.
+    pub line: String,
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    root.canonicalize().unwrap_or(root)
+}
+
+/// A program of the project's Python environment.
+fn tool(name: &str) -> anyhow::Result<PathBuf> {
+    let folder =
+        std::env::var_os("SLUICE_VENV").map_or_else(|| root().join(".venv"), PathBuf::from);
+    let tool = folder.join("bin").join(name);
+    ensure!(
+        tool.exists(),
+        "{} is not there: run `make setup` first",
+        tool.display()
+    );
+    Ok(tool)
+}
+
+impl Cloud {
+    /// Starts one, with nothing in it but a bucket for the templates' artifacts.
+    ///
+    /// # Errors
+    /// If the Python environment isn't there (`make setup`), or the cloud doesn't come up.
+    pub async fn start() -> anyhow::Result<Self> {
+        let dms = Dms::new(Pace::brisk());
+        let dms_server = DmsServer::start(dms.clone()).await?;
+        let rds = RdsStandIn::start().await?;
+        let folder = tempfile::tempdir()?;
+        let port = free_port().await?;
+        let gateway = format!("http://127.0.0.1:{port}");
+        let log = File::create(folder.path().join("cloud.log"))?;
+        let launcher = Command::new(tool("python")?)
+            .arg(root().join("tests/cloud/launch.py"))
+            .env("GATEWAY_PORT", port.to_string())
+            .env("AWS_REGION", REGION)
+            .env("SLUICE_DMS_ENDPOINT", dms_server.endpoint())
+            .env("SLUICE_RDS_ENDPOINT", rds.endpoint())
+            .env("SLUICE_LAMBDA_LOG", folder.path().join("functions.jsonl"))
+            // It ends when this pipe does, however we end.
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the local cloud")?;
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(
+                Builder::new()
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https(),
+            )
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::new(
+                "local",
+                "local",
+                None,
+                None,
+                "local cloud",
+            ))
+            .endpoint_url(&gateway)
+            .load()
+            .await;
+        let client = Client::new(&config);
+        let mut cloud = Self {
+            dms,
+            rds,
+            client,
+            gateway,
+            folder,
+            launcher,
+            change_sets: AtomicU32::new(1),
+            _dms_server: dms_server,
+        };
+        cloud.wait_until_up(port).await?;
+        cloud.aws(&["s3", "mb", &format!("s3://{BUCKET}")]).await?;
+        Ok(cloud)
+    }
+
+    async fn wait_until_up(&mut self, port: u16) -> anyhow::Result<()> {
+        for _ in 0..600 {
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.launcher.try_wait()? {
+                bail!("the local cloud ended with {status}:\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!(
+            "the local cloud did not come up within a minute:\n{}",
+            self.log()
+        )
+    }
+
+    /// What the cloud itself has to say; it is silent unless something is wrong.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("cloud.log")).unwrap_or_default()
+    }
+
+    /// What a client's environment has to hold for it to talk to this cloud.
+    pub fn environment(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT_URL", self.gateway.clone()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ]
+    }
+
+    /// A file with the certificate of the authority that signs for the databases here.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn ca_file(&self) -> std::io::Result<PathBuf> {
+        let file = self.folder.path().join("ca.pem");
+        std::fs::write(&file, self.rds.ca_pem())?;
+        Ok(file)
+    }
+
+    /// Runs the AWS command line against this cloud, without what the user's own files say.
+    async fn aws(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = Command::new(tool("aws")?)
+            .args(arguments)
+            .envs(self.environment())
+            .env("AWS_CONFIG_FILE", self.folder.path().join("none"))
+            .env(
+                "AWS_SHARED_CREDENTIALS_FILE",
+                self.folder.path().join("none"),
+            )
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "aws {}: {said}\n{}",
+            arguments.join(" "),
+            self.log()
+        );
+        Ok(())
+    }
+
+    /// Uploads the functions that a template of `cfn/` names, as a deployment to AWS does. The template that refers to
+    /// them.
+    ///
+    /// # Errors
+    /// If a function isn't built (`make build`).
+    pub async fn package(&self, template: &str) -> anyhow::Result<String> {
+        let (from, to) = (
+            root().join("cfn").join(template),
+            self.folder.path().join(template),
+        );
+        let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
+        let arguments = [
+            "cloudformation",
+            "package",
+            "--template-file",
+            &from,
+            "--s3-bucket",
+            BUCKET,
+        ];
+        self.aws(&[&arguments[..], &["--output-template-file", &to]].concat())
+            .await?;
+        Ok(std::fs::read_to_string(&*to)?)
+    }
+
+    /// The lines that functions wrote behind `position` in their log, and the position behind these.
+    fn function_lines(&self, position: &mut u64) -> Vec<FunctionLine> {
+        let read = |position: &mut u64| -> std::io::Result<String> {
+            let mut file = File::open(self.folder.path().join("functions.jsonl"))?;
+            file.seek(SeekFrom::Start(*position))?;
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            // A line that is still being written is for the next time.
+            text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+            *position += text.len() as u64;
+            Ok(text)
+        };
+        // Before the first function has run there is no file.
+        let text = read(position).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+}
+
+async fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))
+        .await?
+        .local_addr()?
+        .port())
+}

@@ -1,0 +1,272 @@
+//! Deploying and deleting stacks, through change sets, and following what happens.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use aws_sdk_cloudformation::error::DisplayErrorContext;
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeSetStatus, ChangeSetType, Parameter, StackEvent,
+};
+
+use super::{Cloud, FunctionLine};
+
+/// Something that happened in the cloud, as somebody who watches sees it.
+#[derive(Clone, Debug)]
+pub enum Sight {
+    /// An event of a stack.
+    Stack {
+        /// When, in seconds since 1970.
+        time: f64,
+        /// The resource's name in the template, or the stack's.
+        resource: String,
+        /// Its type.
+        kind: String,
+        /// Its new status.
+        status: String,
+        /// Why, where CloudFormation says it.
+        reason: String,
+    },
+    /// A line that a function wrote.
+    Function(FunctionLine),
+}
+
+impl Sight {
+    /// When, in seconds since 1970.
+    pub fn time(&self) -> f64 {
+        match self {
+            Self::Stack { time, .. } => *time,
+            Self::Function(line) => line.time,
+        }
+    }
+}
+
+/// What one knows already: only what is new is shown.
+#[derive(Debug, Default)]
+pub struct Watch {
+    events: HashSet<String>,
+    position: u64,
+}
+
+const POLL: Duration = Duration::from_millis(200);
+
+impl Cloud {
+    /// Creates or updates a stack through a change set, and shows what happens until it has come to an end. The status in
+    /// which it ended.
+    ///
+    /// # Errors
+    /// If the change set can't be made, or nothing changes.
+    pub async fn deploy(
+        &self,
+        stack: &str,
+        template: &str,
+        parameters: &BTreeMap<&str, String>,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<String> {
+        let exists = self
+            .client
+            .describe_stacks()
+            .stack_name(stack)
+            .send()
+            .await
+            .is_ok();
+        let kind = if exists {
+            ChangeSetType::Update
+        } else {
+            ChangeSetType::Create
+        };
+        let parameters = parameters.iter().map(|(name, value)| {
+            Parameter::builder()
+                .parameter_key(*name)
+                .parameter_value(value)
+                .build()
+        });
+        let change_set = self
+            .client
+            .create_change_set()
+            .stack_name(stack)
+            .change_set_name(format!(
+                "deploy-{}",
+                self.change_sets.fetch_add(1, Ordering::Relaxed)
+            ))
+            .change_set_type(kind)
+            .template_body(template)
+            .set_parameters(Some(parameters.collect()))
+            .capabilities(Capability::CapabilityNamedIam)
+            .send()
+            .await
+            .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
+            .with_context(|| format!("creating a change set for stack {stack}"))?;
+        let id = change_set.id.context("a change set without an id")?;
+        loop {
+            let it = self
+                .client
+                .describe_change_set()
+                .change_set_name(&id)
+                .send()
+                .await?;
+            match it.status {
+                Some(ChangeSetStatus::CreateComplete) => break,
+                Some(ChangeSetStatus::Failed) => {
+                    bail!(
+                        "the change set of stack {stack} failed: {}",
+                        it.status_reason.unwrap_or_default()
+                    )
+                }
+                _ => tokio::time::sleep(POLL).await,
+            }
+        }
+        let before = self
+            .status(&change_set.stack_id.clone().unwrap_or_default())
+            .await?;
+        self.client
+            .execute_change_set()
+            .change_set_name(&id)
+            .send()
+            .await?;
+        let stack_id = change_set
+            .stack_id
+            .context("a change set without a stack")?;
+        self.follow(&stack_id, &before, watch, show).await
+    }
+
+    /// Deletes a stack, and shows what happens until it is gone. The status in which it ended.
+    ///
+    /// # Errors
+    /// If there is no such stack.
+    pub async fn delete(
+        &self,
+        stack: &str,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<String> {
+        let found = self
+            .client
+            .describe_stacks()
+            .stack_name(stack)
+            .send()
+            .await?;
+        let stack_id = found
+            .stacks()
+            .first()
+            .and_then(|it| it.stack_id())
+            .context("no such stack")?
+            .to_owned();
+        self.client
+            .delete_stack()
+            .stack_name(&stack_id)
+            .send()
+            .await?;
+        self.follow(&stack_id, "", watch, show).await
+    }
+
+    /// A stack's outputs.
+    ///
+    /// # Errors
+    /// If there is no such stack.
+    pub async fn outputs(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let found = self
+            .client
+            .describe_stacks()
+            .stack_name(stack)
+            .send()
+            .await?;
+        let stack = found
+            .stacks
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .context("no such stack")?;
+        let outputs = stack.outputs.unwrap_or_default().into_iter();
+        Ok(outputs
+            .filter_map(|output| Some((output.output_key?, output.output_value?)))
+            .collect())
+    }
+
+    /// Shows what is new.
+    ///
+    /// # Errors
+    /// If the stack's events can't be read.
+    pub async fn look(
+        &self,
+        stack_id: &str,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<()> {
+        let mut sights: Vec<Sight> = self
+            .function_lines(&mut watch.position)
+            .into_iter()
+            .map(Sight::Function)
+            .collect();
+        let events = self
+            .client
+            .describe_stack_events()
+            .stack_name(stack_id)
+            .send()
+            .await?;
+        // The newest come first.
+        for event in events.stack_events.unwrap_or_default().into_iter().rev() {
+            if watch
+                .events
+                .insert(event.event_id.clone().unwrap_or_default())
+            {
+                sights.push(sight(event));
+            }
+        }
+        sights.sort_by(|a, b| a.time().total_cmp(&b.time()));
+        sights.into_iter().for_each(show);
+        Ok(())
+    }
+
+    async fn follow(
+        &self,
+        stack_id: &str,
+        before: &str,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<String> {
+        let mut began = false;
+        loop {
+            let status = self.status(stack_id).await?;
+            self.look(stack_id, watch, show).await?;
+            began |= status != before;
+            if began && !status.ends_with("_IN_PROGRESS") {
+                ensure!(
+                    !status.is_empty(),
+                    "stack {stack_id} has no status\n{}",
+                    self.log()
+                );
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn status(&self, stack_id: &str) -> anyhow::Result<String> {
+        let found = self
+            .client
+            .describe_stacks()
+            .stack_name(stack_id)
+            .send()
+            .await?;
+        let status = found
+            .stacks()
+            .first()
+            .and_then(|stack| stack.stack_status());
+        Ok(status.map_or_else(String::new, |status| status.as_str().to_owned()))
+    }
+}
+
+fn sight(event: StackEvent) -> Sight {
+    Sight::Stack {
+        time: event.timestamp.map_or(0.0, |time| time.as_secs_f64()),
+        resource: event.logical_resource_id.unwrap_or_default(),
+        kind: event.resource_type.unwrap_or_default(),
+        status: event
+            .resource_status
+            .map_or_else(String::new, |status| status.as_str().to_owned()),
+        reason: event.resource_status_reason.unwrap_or_default(),
+    }
+}
