@@ -65,7 +65,7 @@ cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud
 	@target/debug/cloud
 
-lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint, shellcheck where it is installed
+lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
@@ -79,7 +79,8 @@ package: build ## upload the functions to s3://BUCKET; the templates that refer 
 	@mkdir -p target/cfn
 	@for name in database stream; do \
 	  aws cloudformation package --template-file cfn/$$name.yaml --s3-bucket "$(BUCKET)" \
-	    --output-template-file target/cfn/$$name.yaml >/dev/null; \
+	    --output-template-file target/cfn/$$name.yaml 2>&1 >/dev/null \
+	    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
 	  echo "target/cfn/$$name.yaml"; \
 	done
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::http::Server;
 
@@ -38,6 +39,7 @@ struct Runtime {
 pub struct Function {
     runtime: Runtime,
     child: Child,
+    output: [JoinHandle<()>; 2],
     _server: Server,
 }
 
@@ -87,11 +89,14 @@ impl Function {
             .spawn()
             .with_context(|| format!("starting {}", bootstrap.display()))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        tokio::spawn(keep(runtime.clone(), stdout));
-        tokio::spawn(keep(runtime.clone(), stderr));
+        let output = [
+            tokio::spawn(keep(runtime.clone(), stdout)),
+            tokio::spawn(keep(runtime.clone(), stderr)),
+        ];
         Ok(Self {
             runtime,
             child,
+            output,
             _server: server,
         })
     }
@@ -116,7 +121,21 @@ impl Function {
             .expect("the runtime is gone")
     }
 
-    /// All that the process wrote so far, to stdout and stderr.
+    /// Ends the process; all that it ever wrote, to stdout and stderr.
+    ///
+    /// # Panics
+    /// If it has ended already, or can't be ended.
+    pub async fn end(mut self) -> String {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "the process ended by itself: {ended:?}");
+        self.child.kill().await.unwrap();
+        for output in &mut self.output {
+            output.await.unwrap();
+        }
+        self.log()
+    }
+
+    /// What of its output has arrived so far.
     pub fn log(&self) -> String {
         self.runtime.inner.lock().unwrap().log.clone()
     }

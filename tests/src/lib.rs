@@ -1,8 +1,12 @@
 //! The stage that Sluice is rehearsed on: stand-ins for what its handlers talk to, and the local cloud's driver.
 //!
 //! # Layout
-//! [`dms`] is the one model of DMS; [`stack`] is CloudFormation as the handlers read it; [`lambda`] runs a real binary as
-//! Lambda does, and [`callback`] takes its answers. Whatever speaks HTTP does so over [`http`].
+//! - What the handlers talk to: [`dms`] is the one model of DMS; [`stack`] is CloudFormation as they read it; [`secrets`]
+//!   is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
+//!   does so over [`http`].
+//! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does.
+//! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`]
+//!   is what happens there, for the demo and the lifecycle test.
 
 pub mod callback;
 pub mod cloud;
@@ -13,4 +17,5 @@ pub mod mysql;
 pub mod play;
 pub mod rds;
 pub mod request;
+pub mod secrets;
 pub mod stack;

@@ -47,3 +47,16 @@ pub fn event(kind: &str, resource: &str, response_url: &str, properties: &Value)
     }
     event
 }
+
+/// What EventBridge says when the stack's status changes.
+pub fn status_change(status: &str) -> Value {
+    json!({
+        "version": "0", "id": "b2f1", "detail-type": "CloudFormation Stack Status Change", "source": "aws.cloudformation",
+        "account": "123456789012", "time": "2026-11-21T10:00:00Z", "region": "eu-west-1", "resources": [STACK],
+        "detail": {
+            "stack-id": STACK,
+            "status-details": { "status": status, "status-reason": "" },
+            "client-request-token": "",
+        },
+    })
+}

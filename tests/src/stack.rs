@@ -49,16 +49,22 @@ impl Stack {
 
     /// Puts a task into the template, under this name.
     pub fn has(&self, logical_id: &str, task: &Arn) {
-        self.state().tasks.push(TaskResource {
-            logical_id: logical_id.to_owned(),
-            arn: task.clone(),
-        });
+        self.put(logical_id, task, false);
     }
 
     /// The resource of this name gets another physical id, as after a replacement.
     pub fn replaces(&self, logical_id: &str, task: &Arn) {
         self.state().tasks.retain(|it| it.logical_id != logical_id);
-        self.has(logical_id, task);
+        self.put(logical_id, task, true);
+    }
+
+    fn put(&self, logical_id: &str, task: &Arn, updated: bool) {
+        let (logical_id, arn) = (logical_id.to_owned(), task.clone());
+        self.state().tasks.push(TaskResource {
+            logical_id,
+            arn,
+            updated,
+        });
     }
 
     /// The stack is carrying out a change set with these changes.
@@ -220,22 +226,33 @@ impl Inner {
     }
 
     fn list_stack_resources(&self) -> String {
-        let resource = |logical: &str, physical: &str, kind: &str| {
+        let resource = |logical: &str, physical: &str, kind: &str, status: &str| {
             let parts = [
                 element("LogicalResourceId", logical),
                 element("PhysicalResourceId", physical),
                 element("ResourceType", kind),
                 element("LastUpdatedTimestamp", "2026-01-01T00:00:00Z"),
-                element("ResourceStatus", "CREATE_COMPLETE"),
+                element("ResourceStatus", status),
             ];
             element("member", &parts.concat())
         };
-        let mut members = resource("Stream", "stream-1", "AWS::Kinesis::Stream");
+        let mut members = resource(
+            "Stream",
+            "stream-1",
+            "AWS::Kinesis::Stream",
+            "CREATE_COMPLETE",
+        );
         for task in &self.tasks {
+            let status = if task.updated {
+                "UPDATE_COMPLETE"
+            } else {
+                "CREATE_COMPLETE"
+            };
             members += &resource(
                 &task.logical_id,
                 task.arn.as_str(),
                 "AWS::DMS::ReplicationTask",
+                status,
             );
         }
         element("StackResourceSummaries", &members)

@@ -240,6 +240,20 @@ async fn a_task_that_is_gone_needs_no_stop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_comes_after_its_deployment_stops_nothing() {
+    for status in [
+        "UPDATE_COMPLETE",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE",
+    ] {
+        let scene = Scene::new(TaskStatus::Running);
+        scene.stack.becomes(status);
+        assert_eq!(scene.deploy().await.unwrap().0, 0, "{status}");
+        assert_eq!(scene.status(), TaskStatus::Running, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn delete_touches_nothing() {
     let scene = Scene::new(TaskStatus::Running);
     let handler = replication::DmsPre::new(scene.stack.clone(), scene.dms.clone());

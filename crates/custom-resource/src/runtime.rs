@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use crate::guard::Guard;
@@ -30,8 +30,22 @@ where
     let service = service_fn(
         move |LambdaEvent { payload, context }: LambdaEvent<Value>| {
             let guard = Arc::clone(&guard);
-            async move { guard.handle(payload, &context).await.map_err(Error::from) }.boxed_local()
+            async move {
+                guard
+                    .handle(payload, &context)
+                    .await
+                    .map_err(|error| diagnostic(&error))
+            }
+            .boxed_local()
         },
     );
     lambda_runtime::run(service).await
+}
+
+/// What Lambda is told of an error, and shows whoever called: all its causes.
+fn diagnostic(error: &anyhow::Error) -> Diagnostic {
+    Diagnostic {
+        error_type: "HandlerError".to_owned(),
+        error_message: format!("{error:#}"),
+    }
 }

@@ -14,12 +14,12 @@
 //! - Nothing is ever dropped.
 //! - A migration is applied once. An edited, renamed or late one is refused; a list that is shorter than the history, as a
 //!   rollback brings it, is fine.
-//! - No password and no value of a secret is in a log or an error.
+//! - No password, no value of a secret and no value of a statement is in a log or an error.
 //!
 //! # Caveats
 //! - MySQL commits at every change of a schema: a migration that fails half-way stays half applied, and runs again from
 //!   its first statement the next time. One change a migration is the way to live with that.
-//! - A migration's error quotes the server, and the server quotes the statement.
+//! - A migration's error quotes the server, without the values that the server quotes.
 //!
 //! # Layout
 //! [`properties`], [`migration`] and [`identifier`] hold what is wanted, parsed; [`secret`] talks to Secrets Manager,

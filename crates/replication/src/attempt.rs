@@ -28,6 +28,7 @@ pub(crate) enum Phase {
     Started {
         how: Start,
         at: Instant,
+        before: TaskStatus,
         moved: bool,
     },
     /// Nothing is left to do. Whether it runs, and how it was started by this call, if it was.
@@ -89,38 +90,40 @@ impl Attempt {
                     _ => info!("task {} is {}: {decision}", task.name, task.status),
                 }
             }
-            Phase::Started { how, at, moved } => match &task.status {
-                TaskStatus::Running => {
-                    info!("task {}: it runs", task.name);
-                    self.phase = Phase::Done {
-                        runs: true,
-                        by: Some(how.clone()),
-                    };
-                }
-                TaskStatus::Stopped
-                    if plan::has_finished(task) && (*moved || at.elapsed() >= LAG) =>
-                {
-                    info!("task {}: it has finished", task.name);
-                    self.phase = Phase::Done {
-                        runs: false,
-                        by: Some(how.clone()),
-                    };
-                }
-                // Just after a start this may be what it was before.
-                TaskStatus::Stopped
-                | TaskStatus::Failed
-                | TaskStatus::FailedMove
-                | TaskStatus::Ready => {
-                    if *moved || at.elapsed() >= LAG {
-                        self.phase =
-                            Phase::Failed(format!("it was started, and {}", hints::state(task)));
+            Phase::Started {
+                how,
+                at,
+                before,
+                moved,
+            } => {
+                // What it was before the start may be read for a while after it.
+                *moved |= task.status != *before;
+                let is_present = *moved || at.elapsed() >= LAG;
+                let done = |runs| Phase::Done {
+                    runs,
+                    by: Some(how.clone()),
+                };
+                self.phase = match &task.status {
+                    TaskStatus::Running if is_present => {
+                        info!("task {}: it runs", task.name);
+                        done(true)
                     }
-                }
-                TaskStatus::Deleting => {
-                    self.phase = Phase::Failed("it is being deleted".to_owned());
-                }
-                _ => *moved = true,
-            },
+                    TaskStatus::Stopped if is_present && plan::has_finished(task) => {
+                        info!("task {}: it has finished", task.name);
+                        done(false)
+                    }
+                    TaskStatus::Stopped
+                    | TaskStatus::Failed
+                    | TaskStatus::FailedMove
+                    | TaskStatus::Ready
+                        if is_present =>
+                    {
+                        Phase::Failed(format!("it was started, and {}", hints::state(task)))
+                    }
+                    TaskStatus::Deleting => Phase::Failed("it is being deleted".to_owned()),
+                    _ => return,
+                };
+            }
             Phase::Due { .. } | Phase::Done { .. } | Phase::Failed(_) => {}
         }
     }
@@ -152,6 +155,7 @@ impl Attempt {
                 Phase::Started {
                     how,
                     at: Instant::now(),
+                    before: task.status.clone(),
                     moved: false,
                 }
             }

@@ -78,7 +78,7 @@ impl Change {
     /// Why the change touches this task, or `None` if it doesn't. `logical_id` is the task's name in the template.
     pub fn touches(&self, logical_id: &str, task: &Task) -> Option<String> {
         let changes = match self {
-            Self::Unknown(why) => return Some(format!("it is not known what changes: {why}")),
+            Self::Unknown(why) => return Some(format!("it is not known what changes ({why})")),
             Self::Known(changes) => changes,
         };
         changes
@@ -88,14 +88,29 @@ impl Change {
                 let is =
                     |arn: &crate::task::Arn| change.physical_id.as_deref() == Some(arn.as_str());
                 let what = match change.resource_type.as_str() {
-                    TASK if change.logical_id == logical_id || is(&task.arn) => "the task",
-                    ENDPOINT if is(&task.source) => "its source endpoint",
-                    ENDPOINT if is(&task.target) => "its target endpoint",
-                    INSTANCE if is(&task.instance) => "its replication instance",
+                    TASK if change.logical_id == logical_id || is(&task.arn) => "it changes",
+                    ENDPOINT if is(&task.source) => "its source endpoint changes",
+                    ENDPOINT if is(&task.target) => "its target endpoint changes",
+                    INSTANCE if is(&task.instance) => "its replication instance changes",
                     _ => return None,
                 };
-                Some(format!("{what} ({}): {}", change.logical_id, change.action))
+                Some(format!(
+                    "{what} ({} of {})",
+                    change.action, change.logical_id
+                ))
             })
+    }
+
+    /// Whether the change takes this task out of the stack.
+    pub fn removes(&self, logical_id: &str) -> bool {
+        let Self::Known(changes) = self else {
+            return false;
+        };
+        changes.iter().any(|change| {
+            change.resource_type == TASK
+                && change.logical_id == logical_id
+                && change.action == "Remove"
+        })
     }
 
     /// The physical id that a task's resource had before this change, if the change may replace it.

@@ -11,7 +11,7 @@ const HINTS: [(&str, &str); 6] = [
     ),
     (
         "3159",
-        "the database takes TLS connections only: give the source endpoint an SslMode",
+        "the database takes TLS connections only: give the source endpoint a certificate and an SslMode (parameter SourceCertificateArn of stream.yaml)",
     ),
     (
         "Test connection",

@@ -19,6 +19,8 @@ pub struct StackTask {
     pub task: Task,
     /// Whether it carries the pause mark.
     pub marked: bool,
+    /// Whether the stack's last operation on it was an update, which may have replaced it.
+    pub updated: bool,
 }
 
 /// The stack's status, and what its deployment changes.
@@ -82,6 +84,7 @@ pub(crate) async fn tasks(
         match found.remove(&resource.arn) {
             Some(task) => tasks.push(StackTask {
                 marked: marks.contains_key(&task.arn),
+                updated: resource.updated,
                 logical_id: resource.logical_id,
                 task,
             }),
@@ -101,6 +104,12 @@ pub(crate) async fn predecessors(
     change: &Change,
     tasks: &[StackTask],
 ) -> anyhow::Result<HashMap<String, Predecessor>> {
+    if let Change::Unknown(_) = change {
+        let maybe = tasks.iter().filter(|it| it.updated);
+        return Ok(maybe
+            .map(|it| (it.logical_id.clone(), Predecessor::Untold))
+            .collect());
+    }
     let replaced: HashMap<&str, Arn> = tasks
         .iter()
         .filter_map(|it| Some((it, change.predecessor(&it.logical_id)?)))
@@ -134,6 +143,8 @@ pub enum Predecessor {
     Found(Box<Task>),
     /// It is gone, and its checkpoint with it.
     Gone,
+    /// It can't be told whether there is one.
+    Untold,
 }
 
 /// The stack's status alone.

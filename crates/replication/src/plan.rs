@@ -108,27 +108,26 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>) -> Run {
                 "it replaces a task, and as it isn't CDC-only it loads everything again",
             );
         }
-        Some(Predecessor::Gone) => None,
-        Some(Predecessor::Found(old)) => Some(&**old),
+        Some(Predecessor::Untold) => return Run::Fail(UNTOLD),
+        Some(Predecessor::Gone) => return Run::Fail(NO_CHECKPOINT),
+        Some(Predecessor::Found(old)) => old,
     };
-    match old {
-        Some(Task {
-            checkpoint: Some(checkpoint),
-            ..
-        }) => Run::Start(
+    match (&old.checkpoint, &old.status) {
+        (Some(checkpoint), _) => Run::Start(
             Start::At(checkpoint.clone()),
             "it replaces a task and begins at its checkpoint",
         ),
-        Some(Task {
-            status: TaskStatus::Ready,
-            ..
-        }) => Run::Start(Start::First, "it replaces a task that never ran"),
-        _ => Run::Fail(
-            "it replaces a task whose checkpoint can't be read, and a start from now would lose what came between; start \
-             it yourself with a CdcStartPosition (aws dms start-replication-task), then deploy again",
-        ),
+        (None, TaskStatus::Ready) => Run::Start(Start::First, "it replaces a task that never ran"),
+        _ => Run::Fail(NO_CHECKPOINT),
     }
 }
+
+const NO_CHECKPOINT: &str = "it replaces a task whose checkpoint can't be read, and a start from now would lose what came \
+                             between: deploy with --disable-rollback, start it yourself with a CdcStartPosition (aws dms \
+                             start-replication-task), and deploy again";
+
+const UNTOLD: &str = "it was updated without a change set and has never run, so it may replace a task, and a start from \
+                      now would lose what came between: deploy it through a change set (aws cloudformation deploy)";
 
 /// Whether a stopped task has done all it was to do.
 pub fn has_finished(task: &Task) -> bool {

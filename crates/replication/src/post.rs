@@ -73,7 +73,20 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
     async fn run(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
         let deployment = observe::deployment(&self.stack, &request.stack_id);
         let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id);
-        let ((status, change), tasks) = futures::try_join!(deployment, tasks)?;
+        let ((status, change), mut tasks) = futures::try_join!(deployment, tasks)?;
+        if !status.is_rolling_back() {
+            // CloudFormation deletes it after us, and can't while it runs.
+            tasks.retain(|it| {
+                let stays = !change.removes(&it.logical_id);
+                if !stays {
+                    info!(
+                        "task {}: the deployment removes it, and it is left at rest",
+                        it.task.name
+                    );
+                }
+                stays
+            });
+        }
         if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
         }

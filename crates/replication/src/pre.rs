@@ -7,8 +7,9 @@ use custom_resource::{Attributes, Request, Resource};
 use serde::Deserialize;
 use tracing::{info, warn};
 
+use crate::change::Change;
 use crate::dms::Dms;
-use crate::observe;
+use crate::observe::{self, StackTask};
 use crate::pause::{self, Why};
 use crate::stack::{CloudFormation, Stack};
 use crate::tasks::Tasks;
@@ -61,37 +62,23 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
     async fn pause(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
         let deployment = observe::deployment(&self.stack, &request.stack_id);
         let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id);
-        let ((_, change), tasks) = futures::try_join!(deployment, tasks)?;
-        if tasks.is_empty() {
+        let ((status, change), tasks) = futures::try_join!(deployment, tasks)?;
+        let mut paused = 0;
+        if !status.is_deploying() {
+            // A request that is delivered again, long after its deployment: nobody would resume what it stops.
+            warn!(
+                "the stack is {}: no deployment is at work, and no task is stopped for one",
+                status.0
+            );
+        } else if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask yet: there is nothing to stop");
-        }
-        let mut touched = Vec::new();
-        for it in tasks {
-            match change.touches(&it.logical_id, &it.task) {
-                Some(why) => {
-                    info!(
-                        "task {} is {}: the deployment touches {why}",
-                        it.task.name, it.task.status
-                    );
-                    touched.push(it);
-                }
-                None => info!(
-                    "task {} is {}: the deployment does not touch it",
-                    it.task.name, it.task.status
-                ),
+        } else {
+            let touched = touched(&change, tasks);
+            if !touched.is_empty() {
+                let why = Why::Deployment(&request.request_id);
+                paused = pause::all(&self.dms, touched, why, request.deadline).await?;
             }
         }
-        let paused = if touched.is_empty() {
-            0
-        } else {
-            pause::all(
-                &self.dms,
-                touched,
-                Why::Deployment(&request.request_id),
-                request.deadline,
-            )
-            .await?
-        };
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .context("reading the clock")?;
@@ -101,6 +88,20 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
             .with("Revision", revision)
             .with("PausedTasks", paused))
     }
+}
+
+/// Those of the tasks that the change touches.
+fn touched(change: &Change, mut tasks: Vec<StackTask>) -> Vec<StackTask> {
+    tasks.retain(|it| {
+        let why = change.touches(&it.logical_id, &it.task);
+        let (name, status) = (&it.task.name, &it.task.status);
+        match &why {
+            Some(why) => info!("task {name} is {status}: the deployment touches it, since {why}"),
+            None => info!("task {name} is {status}: the deployment does not touch it"),
+        }
+        why.is_some()
+    });
+    tasks
 }
 
 impl<S, T> Resource for DmsPre<S, T>

@@ -22,6 +22,11 @@ impl StackStatus {
         self.0.ends_with("_IN_PROGRESS")
     }
 
+    /// Whether a deployment, or its undoing, is at work; a clean-up comes after it.
+    pub fn is_deploying(&self) -> bool {
+        self.is_in_progress() && !self.0.contains("CLEANUP")
+    }
+
     /// Whether all of the stack goes: it is being deleted, or its creation is being undone.
     pub fn is_going(&self) -> bool {
         matches!(
@@ -43,6 +48,8 @@ pub struct TaskResource {
     pub logical_id: String,
     /// Its physical id.
     pub arn: Arn,
+    /// Whether the stack's last operation on it was an update, which may have replaced it.
+    pub updated: bool,
 }
 
 /// What Sluice asks of CloudFormation. All of it is reading. A stack is named by its ARN.
@@ -159,14 +166,18 @@ impl Stack for CloudFormation {
 
 fn task(resource: types::StackResourceSummary) -> Option<TaskResource> {
     let is_task = resource.resource_type.as_deref() == Some("AWS::DMS::ReplicationTask");
-    let is_gone = resource.resource_status == Some(types::ResourceStatus::DeleteComplete);
     // A resource that is still being made, or that could not be made, has no ARN yet.
     let arn = resource
         .physical_resource_id
         .filter(|id| id.starts_with("arn:"))?;
-    (is_task && !is_gone).then(|| TaskResource {
+    let status = resource
+        .resource_status
+        .as_ref()
+        .map_or("", |status| status.as_str());
+    (is_task && status != "DELETE_COMPLETE").then(|| TaskResource {
         logical_id: resource.logical_resource_id.unwrap_or_default(),
         arn: Arn::new(arn),
+        updated: status.starts_with("UPDATE_"),
     })
 }
 

@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
     match played {
         Ok(acts) => {
             println!(
-                "\n{BOLD}{:<46} {:<26} {:>7}   the task{PLAIN}",
+                "\n{BOLD}{:<46} {:<26} {:>7}   ReplicationTask{PLAIN}",
                 "operation", "the stack", "took"
             );
             acts.iter().for_each(|act| println!("{act}"));

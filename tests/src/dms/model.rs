@@ -163,7 +163,7 @@ impl Model {
         let resource = input.text("ResourceIdentifier");
         let resource = resource.map_or_else(made, str::to_owned);
         let arn = Arn::new(format!(
-            "arn:aws:dms:us-east-1:000000000000:{kind}:{resource}"
+            "arn:aws:dms:eu-west-1:000000000000:{kind}:{resource}"
         ));
         if self.exists(now, &arn) {
             return Err(Refusal::already_exists("Resource", arn.as_str()));
@@ -226,7 +226,7 @@ impl Model {
 
 /// The ARN of a subnet group.
 pub(super) fn group_arn(name: &str) -> Arn {
-    Arn::new(format!("arn:aws:dms:us-east-1:000000000000:subgrp:{name}"))
+    Arn::new(format!("arn:aws:dms:eu-west-1:000000000000:subgrp:{name}"))
 }
 
 /// Whether a resource that still exists has this name.

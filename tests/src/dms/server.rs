@@ -8,20 +8,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use super::Dms;
 use super::refusal::Refusal;
+use crate::http::Server;
 
 const TARGET: &str = "AmazonDMSv20160101.";
 
-/// A server for a stand-in, on a free port of this machine. It ends when it is dropped.
+/// A server for a stand-in. It ends when it is dropped.
 #[derive(Debug)]
-pub struct DmsServer {
-    endpoint: String,
-    serving: JoinHandle<()>,
-}
+pub struct DmsServer(Server);
 
 impl DmsServer {
     /// Serves a stand-in.
@@ -29,25 +25,13 @@ impl DmsServer {
     /// # Errors
     /// If no port can be opened.
     pub async fn start(dms: Dms) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let router = Router::new().fallback(answer).with_state(dms);
-        let serving = tokio::spawn(async move {
-            // Serving ends with the server; it has no error of its own.
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Self { endpoint, serving })
+        let routes = Router::new().fallback(answer).with_state(dms);
+        Ok(Self(Server::start(routes).await?))
     }
 
     /// Where it listens: what `AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE` takes.
     pub fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-}
-
-impl Drop for DmsServer {
-    fn drop(&mut self) {
-        self.serving.abort();
+        self.0.endpoint()
     }
 }
 

@@ -19,6 +19,9 @@ const NO_EXECUTE: u16 = 1370;
 const SYNTAX: u16 = 1064;
 const ACCESS_DENIED: u16 = 1045;
 
+/// Errors whose message quotes data or a statement: what a key has already, what can't be converted, what can't be parsed.
+const QUOTING: [u16; 9] = [1062, SYNTAX, 1292, 1366, 1367, 1411, 1525, 1586, 3140];
+
 /// Why the server didn't do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -79,7 +82,7 @@ impl From<&Error> for Failure {
         match error {
             Error::Server(error) => Self::Server {
                 code: error.code,
-                message: error.message.clone(),
+                message: without_values(error.code, &error.message),
             },
             Error::Io(IoError::Tls(error)) => Self::Tls(tls(&error.to_string())),
             // The TLS library's refusals arrive as invalid data.
@@ -115,6 +118,29 @@ impl From<refinery::Error> for Failure {
         };
         driver.map_or_else(|| Self::Driver(error.to_string()), Self::from)
     }
+}
+
+/// A message without the values in it, which belong into no log: `'…'` in their place. Of a statement, the word at which
+/// the server stopped reading stays.
+fn without_values(code: u16, message: &str) -> String {
+    let first = message.find('\'').filter(|_| QUOTING.contains(&code));
+    // What comes behind a value is a column, a key or a function: `'7' for column 'n'`.
+    let behind = if code == SYNTAX {
+        None
+    } else {
+        message.rfind("' for ")
+    };
+    let last = behind.or_else(|| message.rfind('\''));
+    let (Some(first), Some(last)) = (first, last.filter(|last| Some(*last) > first)) else {
+        return message.to_owned();
+    };
+    let quoted = &message[first + 1..last];
+    let is_word = |c: char| c.is_alphabetic() || c == '_';
+    let word = quoted
+        .find(|c| !is_word(c))
+        .map_or(quoted, |end| &quoted[..end]);
+    let word = if code == SYNTAX { word } else { "" };
+    format!("{}'{word}…{}", &message[..first], &message[last..])
 }
 
 /// OpenSSL's alert for a connection that ended in the middle, as a server's do when it shuts down.
@@ -173,6 +199,36 @@ mod tests {
         assert!(failure.to_string().contains("SslCa"), "{failure}");
         let plain = Failure::from(Error::Driver(DriverError::NoClientSslFlagFromServer));
         assert!(!plain.passes());
+    }
+
+    #[test]
+    fn values_that_a_message_quotes_are_left_out() {
+        for (code, message, told) in [
+            (
+                1366,
+                "Incorrect integer value: 'it's 7' for column 'n' at row 1",
+                "Incorrect integer value: '…' for column 'n' at row 1",
+            ),
+            (
+                1062,
+                "Duplicate entry 'ann@example.com' for key 'users.email'",
+                "Duplicate entry '…' for key 'users.email'",
+            ),
+            (
+                SYNTAX,
+                "You have an error in your SQL syntax near 'VALUE ('secret', 7)' at line 3",
+                "You have an error in your SQL syntax near 'VALUE…' at line 3",
+            ),
+            (SYNTAX, "near ''secret')' at line 1", "near '…' at line 1"),
+            (SYNTAX, "near '' at line 1", "near '…' at line 1"),
+            (
+                NO_TABLE,
+                "Table 'blog.posts' doesn't exist",
+                "Table 'blog.posts' doesn't exist",
+            ),
+        ] {
+            assert_eq!(without_values(code, message), told);
+        }
     }
 
     #[test]

@@ -1,0 +1,267 @@
+//! What is done in each scene, and what is looked at after it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use mysql_async::prelude::Queryable;
+use replication::task::{Arn, TaskStatus};
+use replication::tasks::PAUSE_MARK;
+use tokio::time::Instant;
+
+use super::Line;
+use crate::cloud::Cloud;
+use crate::cloud::stacks::Watch;
+use crate::dms::StartType;
+
+const DATABASE: &str = "sluice-database";
+const STREAM: &str = "sluice-stream";
+
+/// What the scenes share: the cloud, and how far the stacks have come.
+pub(super) struct Play {
+    pub(super) cloud: Cloud,
+    watch: Watch,
+    database: String,
+    stream: String,
+    parameters: BTreeMap<&'static str, String>,
+    deployments: u32,
+    pub(super) task: Option<Arn>,
+}
+
+impl Play {
+    pub(super) async fn new(cloud: Cloud) -> anyhow::Result<Self> {
+        let (database, stream) =
+            tokio::try_join!(cloud.package("database.yaml"), cloud.package("stream.yaml"))?;
+        let (parameters, watch) = (BTreeMap::new(), Watch::default());
+        Ok(Self {
+            cloud,
+            watch,
+            database,
+            stream,
+            parameters,
+            deployments: 0,
+            task: None,
+        })
+    }
+
+    pub(super) fn statuses(&self) -> Vec<(Duration, TaskStatus)> {
+        self.task
+            .as_ref()
+            .map(|task| self.cloud.dms.statuses(task))
+            .unwrap_or_default()
+    }
+
+    pub(super) async fn database(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let parameters = BTreeMap::from([
+            ("DatabaseName", "blog".to_owned()),
+            // The database here has a certificate of the local cloud's own authority, and is verified like any other.
+            ("SslCa", self.cloud.rds.ca_pem().to_owned()),
+            ("Architecture", architecture()),
+        ]);
+        let mut show = |sight| tell(Line::Sight(sight));
+        let ended = self
+            .cloud
+            .deploy(
+                DATABASE,
+                &self.database,
+                &parameters,
+                &mut self.watch,
+                &mut show,
+            )
+            .await?;
+        ensure!(ended == "CREATE_COMPLETE", "the stack ended in {ended}");
+        let outputs = self.cloud.outputs(DATABASE).await?;
+        for (name, expected) in [
+            ("BinlogFormat", "ROW"),
+            ("BinlogRetentionHours", "24"),
+            ("SchemaVersion", "1"),
+        ] {
+            let got = outputs.get(name).map(String::as_str);
+            ensure!(
+                got == Some(expected),
+                "output {name} is {got:?}, not {expected:?}"
+            );
+        }
+        let of = |name: &str| {
+            outputs
+                .get(name)
+                .cloned()
+                .with_context(|| format!("the stack has no output {name}"))
+        };
+        self.parameters = BTreeMap::from([
+            ("VpcId", of("VpcId")?),
+            ("SubnetIds", of("PrivateSubnetIds")?),
+            ("SecurityGroupIds", of("StreamSecurityGroupId")?),
+            ("SourceSecretArn", of("SecretArn")?),
+            ("SchemaName", of("DatabaseName")?),
+            ("Architecture", architecture()),
+            ("CreateDmsVpcRole", "true".to_owned()),
+        ]);
+        let [version, position] = [of("ServerVersion")?, of("BinlogPosition")?];
+        tell(Line::Note(format!(
+            "the database ({version}) is ready for CDC; its binlog is at {position}"
+        )));
+        Ok(ended)
+    }
+
+    /// Deploys the stream stack with these parameters changed, as `make deploy-stream` does.
+    async fn deploy(
+        &mut self,
+        changed: &[(&'static str, &str)],
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<String> {
+        self.deployments += 1;
+        let mut parameters = self.parameters.clone();
+        parameters.insert("DeploymentId", self.deployments.to_string());
+        parameters.extend(
+            changed
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        let mut show = |sight| tell(Line::Sight(sight));
+        let ended = self
+            .cloud
+            .deploy(
+                STREAM,
+                &self.stream,
+                &parameters,
+                &mut self.watch,
+                &mut show,
+            )
+            .await?;
+        if ended.ends_with("_COMPLETE") && !ended.contains("ROLLBACK") {
+            self.parameters = parameters;
+        }
+        Ok(ended)
+    }
+
+    pub(super) async fn stream(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let ended = self.deploy(&[], tell).await?;
+        ensure!(ended == "CREATE_COMPLETE", "the stack ended in {ended}");
+        let outputs = self.cloud.outputs(STREAM).await?;
+        self.task = outputs.get("ReplicationTaskArn").map(Arn::new);
+        ensure!(
+            self.task.is_some(),
+            "the stack has no output ReplicationTaskArn"
+        );
+        Ok(ended)
+    }
+
+    pub(super) async fn rows(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let clusters = self.cloud.rds.identifiers().await;
+        let cluster = clusters
+            .first()
+            .context("the database stack has no cluster")?;
+        let opts = self
+            .cloud
+            .rds
+            .cluster(cluster)
+            .await
+            .context("the cluster is gone")?;
+        let mut connection = mysql_async::Conn::new(opts).await?;
+        let rows = ["hello 1", "hello 2", "hello 3"].map(|text| (text,));
+        connection
+            .exec_batch("INSERT INTO blog.examples (example) VALUES (?)", rows)
+            .await?;
+        let count: Option<u64> = connection
+            .query_first("SELECT COUNT(*) FROM blog.examples")
+            .await?;
+        connection.disconnect().await?;
+        ensure!(count == Some(3), "the table holds {count:?} rows, not 3");
+        tell(Line::Note(
+            "3 rows inserted into blog.examples, the table that the migration made".to_owned(),
+        ));
+        Ok("-".to_owned())
+    }
+
+    pub(super) async fn mappings(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let mappings = mappings("examples");
+        let ended = self.deploy(&[("TableMappings", &mappings)], tell).await?;
+        self.resumed().await?;
+        Ok(ended)
+    }
+
+    pub(super) async fn retention(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        self.deploy(&[("StreamRetentionHours", "48")], tell).await
+    }
+
+    pub(super) async fn failure(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        // DMS wants at least one rule. CloudFormation doesn't know.
+        let ended = self
+            .deploy(&[("TableMappings", r#"{"rules": []}"#)], tell)
+            .await?;
+        tell(Line::Note(format!(
+            "the stack is {ended}; its task is to run again without anybody's help"
+        )));
+        self.resumed_within(Duration::from_secs(60), tell).await?;
+        Ok(ended)
+    }
+
+    pub(super) async fn deletion(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let mut ended = String::new();
+        for stack in [STREAM, DATABASE] {
+            let mut show = |sight| tell(Line::Sight(sight));
+            ended = self.cloud.delete(stack, &mut self.watch, &mut show).await?;
+            ensure!(ended == "DELETE_COMPLETE", "stack {stack} ended in {ended}");
+        }
+        Ok(ended)
+    }
+
+    /// The task was resumed, not started anew, and carries no mark any more.
+    async fn resumed(&self) -> anyhow::Result<()> {
+        let task = self.task.as_ref().context("there is no task")?;
+        let runs = self.cloud.dms.runs(task);
+        let last = runs.last().context("the task has never run")?;
+        ensure!(
+            last.start_type == StartType::Resume,
+            "the task was not resumed but started: {last:?}"
+        );
+        ensure!(
+            !self.cloud.dms.tags(task).contains_key(PAUSE_MARK),
+            "the task still carries the pause mark"
+        );
+        Ok(())
+    }
+
+    /// As [`Self::resumed`], after the stack's operation is over.
+    async fn resumed_within(
+        &mut self,
+        time: Duration,
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<()> {
+        let task = self.task.clone().context("there is no task")?;
+        let until = Instant::now() + time;
+        loop {
+            let mut show = |sight| tell(Line::Sight(sight));
+            self.cloud.look(STREAM, &mut self.watch, &mut show).await?;
+            let runs = self.cloud.dms.status(&task) == Some(TaskStatus::Running);
+            if runs && self.resumed().await.is_ok() {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "the task does not run {} s after the rollback",
+                time.as_secs()
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+fn mappings(table: &str) -> String {
+    let rule = serde_json::json!({
+        "rule-type": "selection", "rule-id": "1", "rule-name": "1", "rule-action": "include",
+        "object-locator": { "schema-name": "blog", "table-name": table },
+    });
+    serde_json::json!({ "rules": [rule] }).to_string()
+}
+
+/// The functions run on this machine, so this is what they were built for.
+fn architecture() -> String {
+    let name = if std::env::consts::ARCH == "aarch64" {
+        "arm64"
+    } else {
+        "x86_64"
+    };
+    name.to_owned()
+}

@@ -1,0 +1,172 @@
+//! The functions as they ship: each real binary over loopback, with a stand-in for whatever it talks to.
+
+#[path = "binaries/db_init.rs"]
+mod db_init;
+#[path = "binaries/dms_post.rs"]
+mod dms_post;
+#[path = "binaries/dms_pre.rs"]
+mod dms_pre;
+#[path = "binaries/refusals.rs"]
+mod refusals;
+#[path = "binaries/secrecy.rs"]
+mod secrecy;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stage::callback::{Callback, SIGNATURE};
+use stage::dms::{Dms, DmsServer, Pace};
+use stage::http::Server;
+use stage::lambda::Function;
+use stage::mysql::MysqlServer;
+use stage::request::{self, REQUEST_ID};
+use stage::secrets::{Secret, SecretsManager};
+use stage::stack::{self, STACK, Stack};
+
+/// What the tests grant unless time is what they are about.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+/// The resources and their functions, with properties that are all right.
+fn all() -> [(&'static str, Value); 3] {
+    [
+        ("DbInit", json!({ "SecretArn": SECRET, "Database": "shop" })),
+        ("DmsPre", json!({ "DeploymentId": "7" })),
+        ("DmsPost", json!({ "After": "r-1-0" })),
+    ]
+}
+
+/// The secret that DbInit's requests name.
+const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-Ab1";
+
+/// A function with everything that it talks to.
+struct Scene {
+    resource: &'static str,
+    function: Function,
+    callback: Callback,
+    stack: Stack,
+    dms: Dms,
+    secrets: SecretsManager,
+    _servers: (Server, DmsServer),
+}
+
+impl Scene {
+    /// The function of a custom resource, in a stack that is being updated and has no tasks yet.
+    async fn of(resource: &'static str) -> Self {
+        Self::at(Pace::immediate(), resource).await
+    }
+
+    /// The same, with a DMS that takes its time.
+    async fn at(pace: Pace, resource: &'static str) -> Self {
+        let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::new(pace));
+        let cloudformation = stack::serve(stack.clone()).await.unwrap();
+        let dms_server = DmsServer::start(dms.clone()).await.unwrap();
+        let secrets = SecretsManager::start().await.unwrap();
+        let environment = [
+            ("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.endpoint()),
+            (
+                "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE",
+                dms_server.endpoint(),
+            ),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
+            ("RUST_LOG", "trace"),
+        ];
+        let function = Function::start(binary(resource), &environment);
+        Self {
+            resource,
+            function: function.await.unwrap(),
+            callback: Callback::start().await.unwrap(),
+            stack,
+            dms,
+            secrets,
+            _servers: (cloudformation, dms_server),
+        }
+    }
+
+    fn event(&self, kind: &str, properties: &Value) -> Value {
+        request::event(kind, self.resource, self.callback.url(), properties)
+    }
+
+    /// Hands over a request. The one answer to it, after a look at how it came.
+    async fn answer_within(&self, event: Value, time: Duration) -> Value {
+        let before = self.callback.puts().len();
+        self.function.invoke_within(event, time).await.unwrap();
+        let puts = self.callback.puts();
+        assert_eq!(puts.len(), before + 1, "answers to one request");
+        let put = puts.last().unwrap();
+        assert_eq!(put.method, "PUT");
+        assert!(
+            put.path_and_query.ends_with(self.callback.path_and_query()),
+            "{}",
+            put.path_and_query
+        );
+        assert_eq!(put.headers.get("content-type"), None);
+        assert_eq!(
+            put.headers["content-length"],
+            put.body.len().to_string().as_str()
+        );
+        assert!(put.body.len() <= 4096);
+        let answer = put.json();
+        assert_eq!(answer["StackId"], STACK);
+        assert_eq!(answer["RequestId"], REQUEST_ID);
+        assert_eq!(answer["LogicalResourceId"], self.resource);
+        answer
+    }
+
+    async fn answer(&self, kind: &str, properties: Value) -> Value {
+        self.answer_within(self.event(kind, &properties), A_MINUTE)
+            .await
+    }
+
+    /// Asks for something that is to succeed; the attributes.
+    async fn done(&self, kind: &str, properties: Value) -> Value {
+        let answer = self.answer(kind, properties).await;
+        assert_eq!(answer["Status"], "SUCCESS", "{answer}");
+        answer["Data"].clone()
+    }
+
+    /// Asks for something that is to fail; the reason.
+    async fn refused(&self, kind: &str, properties: Value) -> String {
+        reason(&self.answer(kind, properties).await)
+    }
+
+    /// Hands over an event that nobody is to answer.
+    async fn notice(&self, event: Value) -> Result<Value, Value> {
+        let before = self.callback.puts().len();
+        let verdict = self.function.invoke(event).await;
+        assert_eq!(self.callback.puts().len(), before, "answers to an event");
+        verdict
+    }
+
+    /// Keeps the secret of a database's master user.
+    fn attach(&self, database: &MysqlServer) {
+        let text = database.secret().to_string();
+        self.secrets.keep(SECRET, Secret::Text(text));
+    }
+
+    /// Ends the process. All that it said: its log, and then its answers.
+    async fn end(self) -> (String, String) {
+        let puts = self.callback.puts();
+        let answers = puts
+            .iter()
+            .map(|put| String::from_utf8(put.body.to_vec()).unwrap());
+        (self.function.end().await, answers.collect())
+    }
+}
+
+/// The reason of an answer that says FAILED, and where the log is.
+fn reason(answer: &Value) -> String {
+    assert_eq!(answer["Status"], "FAILED", "{answer}");
+    assert_eq!(answer.get("Data"), None);
+    let reason = answer["Reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("(log group /aws/lambda/"), "{reason}");
+    reason
+}
+
+fn binary(resource: &str) -> &'static str {
+    match resource {
+        "DbInit" => "db-init",
+        "DmsPre" => "dms-pre",
+        "DmsPost" => "dms-post",
+        other => panic!("nobody serves {other}"),
+    }
+}

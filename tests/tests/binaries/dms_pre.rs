@@ -1,0 +1,134 @@
+//! `dms-pre` over the stand-ins' own protocols.
+
+use std::time::Duration;
+
+use replication::task::{Arn, TaskStatus};
+use replication::tasks::PAUSE_MARK;
+use serde_json::{Value, json};
+use stage::request::REQUEST_ID;
+use stage::stack::modified;
+
+use super::{Scene, reason};
+
+const TASK: &str = "AWS::DMS::ReplicationTask";
+
+/// A stack with two tasks that run, of which the deployment changes one.
+async fn two_tasks() -> (Scene, Arn, Arn) {
+    let scene = Scene::of("DmsPre").await;
+    let orders = scene.dms.add_task("orders", TaskStatus::Running);
+    let users = scene.dms.add_task("users", TaskStatus::Running);
+    scene.stack.has("Orders", &orders);
+    scene.stack.has("Users", &users);
+    scene.stack.changes(vec![modified("Orders", TASK, &orders)]);
+    (scene, orders, users)
+}
+
+fn deployment(id: &str) -> Value {
+    json!({ "DeploymentId": id })
+}
+
+#[tokio::test]
+async fn an_update_pauses_what_it_touches_and_nothing_else() {
+    let (scene, orders, users) = two_tasks().await;
+    let first = scene.done("Update", deployment("7")).await;
+    assert_eq!(first["PausedTasks"], "1");
+    assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
+    assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
+    let mark = scene.dms.tags(&orders).remove(PAUSE_MARK);
+    assert_eq!(mark.as_deref(), Some(REQUEST_ID));
+    assert!(!scene.dms.tags(&users).contains_key(PAUSE_MARK));
+
+    // CloudFormation delivers again, to the same process: nothing is left to do, and DmsPost has to hear of it anyway.
+    let again = scene.done("Update", deployment("7")).await;
+    assert_eq!(again["PausedTasks"], "0");
+    assert_eq!(scene.dms.calls("StopReplicationTask"), 1);
+    assert_ne!(first["Revision"], again["Revision"]);
+    let (log, _) = scene.end().await;
+    assert!(
+        log.contains("task orders is running: the deployment touches "),
+        "{log}"
+    );
+    assert!(
+        log.contains("task users is running: the deployment does not touch it"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_create_in_a_stack_that_lives_pauses_too() {
+    let (scene, orders, _) = two_tasks().await;
+    assert_eq!(
+        scene.done("Create", deployment("7")).await["PausedTasks"],
+        "1"
+    );
+    assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
+}
+
+#[tokio::test]
+async fn a_rollback_pauses_what_it_touches() {
+    let (scene, orders, users) = two_tasks().await;
+    scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
+    scene.stack.execution_is("EXECUTE_FAILED");
+    assert_eq!(
+        scene.done("Update", deployment("6")).await["PausedTasks"],
+        "1"
+    );
+    assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
+    assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
+}
+
+#[tokio::test]
+async fn an_update_without_a_change_set_touches_every_task() {
+    let scene = Scene::of("DmsPre").await;
+    let orders = scene.dms.add_task("orders", TaskStatus::Running);
+    scene.stack.has("Orders", &orders);
+    assert_eq!(
+        scene.done("Update", deployment("7")).await["PausedTasks"],
+        "1"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_rest_is_named_before_lambda_ends_the_process() {
+    let (scene, orders, _) = two_tasks().await;
+    scene.dms.stays(&orders, "moving");
+    let event = scene.event("Update", &deployment("7"));
+    let answer = scene.answer_within(event, Duration::from_secs(4)).await;
+    let reason = reason(&answer);
+    assert!(
+        reason.starts_with("stopping replication tasks: 1 of 1 still did not rest after "),
+        "{reason}"
+    );
+    assert!(reason.contains("orders is moving"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_stack_without_tasks_is_no_error_but_a_warning() {
+    let scene = Scene::of("DmsPre").await;
+    scene.stack.becomes("CREATE_IN_PROGRESS");
+    let data = scene.done("Create", deployment("1")).await;
+    assert_eq!(data["PausedTasks"], "0");
+    assert!(!data["Revision"].as_str().unwrap().is_empty());
+    let (log, _) = scene.end().await;
+    let warned =
+        |line: &str| line.contains("WARN") && line.contains("no AWS::DMS::ReplicationTask");
+    assert!(log.lines().any(warned), "{log}");
+}
+
+#[tokio::test]
+async fn a_delete_does_nothing_whatever_goes() {
+    for status in ["DELETE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"] {
+        let (scene, orders, _) = two_tasks().await;
+        scene.stack.becomes(status);
+        scene.done("Delete", deployment("7")).await;
+        assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Running));
+        assert_eq!(
+            scene.dms.history().iter().filter(|it| is_call(it)).count(),
+            0
+        );
+    }
+}
+
+fn is_call(entry: &stage::dms::Entry) -> bool {
+    matches!(entry.event, stage::dms::Event::Call { .. })
+}

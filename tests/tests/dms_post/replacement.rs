@@ -1,0 +1,63 @@
+//! Tasks that a deployment replaces.
+
+use replication::change::ResourceChange;
+use replication::task::{Arn, TaskStatus};
+use stage::stack::modified;
+
+use super::{Scene, TASK};
+
+/// A task that this deployment replaced: the old one is stopped and still there.
+fn replaced(old_status: TaskStatus) -> (Scene, Arn) {
+    let scene = Scene::new(old_status);
+    let new = scene.dms.add_task("orders-2", TaskStatus::Ready);
+    let change = modified("Orders", TASK, &scene.orders);
+    scene.stack.changes(vec![ResourceChange {
+        replacement: Some("True".to_owned()),
+        ..change
+    }]);
+    scene.stack.replaces("Orders", &new);
+    (scene, new)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_replaces_another_begins_at_its_checkpoint() {
+    let (scene, new) = replaced(TaskStatus::Stopped);
+    let checkpoint = scene.dms.checkpoint(&scene.orders);
+    assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
+    assert_eq!(scene.dms.runs(&new)[0].given, checkpoint);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_replaces_one_that_never_ran_just_starts() {
+    let (scene, new) = replaced(TaskStatus::Ready);
+    assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
+    assert_eq!(scene.dms.runs(&new)[0].given, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_can_not_be_had_is_a_failure_and_no_quiet_start_from_now() {
+    let (scene, new) = replaced(TaskStatus::Running);
+    let reason = scene.reason().await;
+    assert!(reason.contains("would lose what came between"), "{reason}");
+    assert!(scene.dms.runs(&new).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_change_set_a_fresh_task_may_replace_another_and_does_not_start_from_now() {
+    let (scene, new) = replaced(TaskStatus::Stopped);
+    scene.stack.execution_is("EXECUTE_COMPLETE");
+    let reason = scene.reason().await;
+    assert!(
+        reason.contains("deploy it through a change set"),
+        "{reason}"
+    );
+    assert!(scene.dms.runs(&new).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_change_set_an_added_task_starts() {
+    let scene = Scene::new(TaskStatus::Ready);
+    scene.stack.execution_is("EXECUTE_COMPLETE");
+    assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
+}

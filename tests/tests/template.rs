@@ -1,0 +1,199 @@
+//! The templates that ship keep what the handlers, and each other, rely on.
+
+#[path = "template/custom_resources.rs"]
+mod custom_resources;
+#[path = "template/document.rs"]
+mod document;
+#[path = "template/functions.rs"]
+mod functions;
+#[path = "template/permissions.rs"]
+mod permissions;
+
+use serde_json::json;
+
+use document::{TEMPLATES, Template, source, walk};
+
+#[test]
+fn every_dms_resource_waits_for_dms_pre() {
+    let stream = Template::read("stream.yaml");
+    let resources = stream.of_type("AWS::DMS::");
+    assert!(resources.len() >= 5, "{resources:?}");
+    for (name, _) in resources {
+        let waits_for = stream.waits_for(name);
+        assert!(waits_for.contains("DmsPre"), "{name}: {waits_for:?}");
+    }
+}
+
+#[test]
+fn dms_post_waits_for_every_task_and_follows_each_call_of_dms_pre() {
+    let stream = Template::read("stream.yaml");
+    let waits_for = stream.waits_for("DmsPost");
+    let tasks = stream.of_type("AWS::DMS::ReplicationTask");
+    assert!(!tasks.is_empty());
+    for (task, _) in tasks {
+        assert!(waits_for.contains(task), "{task}: {waits_for:?}");
+    }
+    let after = &stream.resource("DmsPost")["Properties"]["After"];
+    assert_eq!(*after, json!({ "Fn::GetAtt": ["DmsPre", "Revision"] }));
+}
+
+#[test]
+fn a_fresh_deployment_id_reaches_dms_pre() {
+    let stream = Template::read("stream.yaml");
+    let id = &stream.resource("DmsPre")["Properties"]["DeploymentId"];
+    assert_eq!(*id, json!({ "Ref": "DeploymentId" }));
+    let default = stream.get("Parameters", "DeploymentId").get("Default");
+    assert_eq!(default, None, "it would be the same every time");
+}
+
+#[test]
+fn what_dms_uses_is_named_without_attributes_that_would_pause_the_task() {
+    // In a change set, an attribute of something that changes counts as a change.
+    let stream = Template::read("stream.yaml");
+    for (name, resource) in stream.of_type("AWS::DMS::") {
+        walk(&resource["Properties"], &mut |function, value| {
+            assert_ne!(function, "Fn::GetAtt", "{name} takes {value}");
+        });
+    }
+}
+
+#[test]
+fn every_end_of_an_update_reaches_dms_post_before_a_task_can_be_paused() {
+    let stream = Template::read("stream.yaml");
+    let rule = &stream.resource("HealingRule")["Properties"];
+    let function = json!({ "Fn::GetAtt": ["DmsPostFunction", "Arn"] });
+    assert_eq!(rule["Targets"][0]["Arn"], function);
+    let pattern = &rule["EventPattern"];
+    assert_eq!(pattern["source"], json!(["aws.cloudformation"]));
+    assert_eq!(
+        pattern["detail-type"],
+        json!(["CloudFormation Stack Status Change"])
+    );
+    assert_eq!(
+        pattern["detail"]["stack-id"],
+        json!([{ "Ref": "AWS::StackId" }])
+    );
+    assert_eq!(
+        pattern["detail"]["status-details"]["status"],
+        json!([
+            "UPDATE_COMPLETE",
+            "UPDATE_FAILED",
+            "UPDATE_ROLLBACK_COMPLETE",
+            "UPDATE_ROLLBACK_FAILED"
+        ])
+    );
+    let permission = &stream.resource("HealingPermission")["Properties"];
+    assert_eq!(permission["Principal"], "events.amazonaws.com");
+    assert_eq!(
+        permission["FunctionName"],
+        json!({ "Ref": "DmsPostFunction" })
+    );
+    assert_eq!(
+        permission["SourceArn"],
+        json!({ "Fn::GetAtt": ["HealingRule", "Arn"] })
+    );
+    assert!(stream.waits_for("DmsPre").contains("HealingPermission"));
+}
+
+#[test]
+fn the_outputs_of_the_database_are_what_the_stream_asks_for() {
+    let (database, stream) = (
+        Template::read("database.yaml"),
+        Template::read("stream.yaml"),
+    );
+    let makefile = source("Makefile");
+    let mut handed_over = Vec::new();
+    for (output, said) in database.section("Outputs") {
+        let description = said["Description"].as_str().unwrap();
+        let Some((_, rest)) = description.split_once("Parameter ") else {
+            continue;
+        };
+        let parameter = rest.strip_suffix(" of the stream's stack.").unwrap();
+        stream.get("Parameters", parameter);
+        let by_make = format!("{parameter}=\"$$(output {output})\"");
+        assert!(makefile.contains(&by_make), "make doesn't say {by_make}");
+        handed_over.push(parameter);
+    }
+    for (parameter, said) in stream.section("Parameters") {
+        let given = handed_over.contains(&parameter) || parameter == "DeploymentId";
+        assert!(
+            given || said.get("Default").is_some(),
+            "nobody gives {parameter}"
+        );
+    }
+    assert_eq!(handed_over.len(), 5, "{handed_over:?}");
+}
+
+#[test]
+fn the_cluster_writes_whole_rows_to_its_binlog() {
+    let database = Template::read("database.yaml");
+    let group = &database.resource("DatabaseCluster")["Properties"]["DBClusterParameterGroupName"];
+    assert_eq!(*group, json!({ "Ref": "DatabaseParameters" }));
+    let parameters = &database.resource("DatabaseParameters")["Properties"]["Parameters"];
+    assert_eq!(parameters["binlog_format"], "ROW");
+    assert_eq!(parameters["binlog_row_image"], "FULL");
+}
+
+#[test]
+fn enhanced_binlog_is_off_unless_somebody_asks_for_it() {
+    let database = Template::read("database.yaml");
+    let switch = database.get("Parameters", "EnhancedBinlog");
+    assert_eq!(switch["Default"], "false");
+    assert_eq!(
+        *database.get("Conditions", "UsesEnhancedBinlog"),
+        json!({ "Fn::Equals": [{ "Ref": "EnhancedBinlog" }, "true"] })
+    );
+    let parameters = &database.resource("DatabaseParameters")["Properties"]["Parameters"];
+    let otherwise = json!({ "Ref": "AWS::NoValue" });
+    for (name, value) in [
+        ("aurora_enhanced_binlog", "1"),
+        ("binlog_backup", "0"),
+        ("binlog_replication_globaldb", "0"),
+    ] {
+        let wanted = json!({ "Fn::If": ["UsesEnhancedBinlog", value, otherwise] });
+        assert_eq!(parameters[name], wanted, "{name}");
+    }
+}
+
+#[test]
+fn what_holds_data_says_what_becomes_of_it() {
+    let mut seen = 0;
+    for name in TEMPLATES {
+        let template = Template::read(name);
+        for kind in [
+            "AWS::RDS::DBCluster",
+            "AWS::RDS::DBInstance",
+            "AWS::SecretsManager::Secret",
+            "AWS::Kinesis::Stream",
+            "AWS::Logs::LogGroup",
+        ] {
+            let of_kind = template.of_type(kind);
+            let exact = of_kind.iter().filter(|(_, it)| it["Type"] == kind);
+            for (resource, it) in exact {
+                seen += 1;
+                assert!(it["DeletionPolicy"].is_string(), "{resource}");
+                assert_eq!(
+                    it["DeletionPolicy"], it["UpdateReplacePolicy"],
+                    "{resource}"
+                );
+            }
+        }
+    }
+    assert_eq!(seen, 7);
+    let database = Template::read("database.yaml");
+    assert_eq!(
+        database.resource("DatabaseCluster")["DeletionPolicy"],
+        "Snapshot"
+    );
+}
+
+#[test]
+fn a_panic_unwinds_in_what_ships() {
+    let manifest = source("Cargo.toml");
+    let (_, profile) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let profile = profile.split("\n[").next().unwrap();
+    assert!(
+        profile.lines().any(|line| line == "panic = \"unwind\""),
+        "{profile}"
+    );
+}

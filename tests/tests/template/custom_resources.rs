@@ -1,0 +1,214 @@
+//! The custom resources: what their handlers take, what they give, and how long they are waited for.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use custom_resource::{Attributes, Resource};
+use db_init::DbInit;
+use db_init::secret::Secrets;
+use replication::post::DmsPostProperties;
+use replication::pre::DmsPreProperties;
+use replication::{DmsPost, DmsPre};
+use serde_json::{Value, json};
+use stage::dms::Dms;
+use stage::mysql::{MysqlServer, Options};
+use stage::request;
+use stage::stack::Stack;
+
+use super::document::{TEMPLATES, Template, text};
+
+/// Values for what a template leaves to its parameters or to other resources.
+fn made_up(property: &str) -> &'static str {
+    match property {
+        "SecretArn" => "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-Ab1",
+        "Host" => "database.example",
+        "Port" => "3306",
+        "SslCa" => "-----BEGIN CERTIFICATE-----",
+        "DeploymentId" => "7",
+        "After" => "r-1-0",
+        other => panic!("the template gives {other} no value that can be told here"),
+    }
+}
+
+/// A property's value as CloudFormation would hand it over: strings all the way down.
+fn resolved(template: &Template, property: &str, value: &Value) -> Value {
+    let intrinsic = value.as_object().and_then(|entries| entries.iter().next());
+    let intrinsic = intrinsic.filter(|(name, _)| *name == "Ref" || name.starts_with("Fn::"));
+    if let Some((function, argument)) = intrinsic {
+        let default = match function.as_str() {
+            "Ref" => template
+                .section("Parameters")
+                .find(|(name, _)| argument == name)
+                .and_then(|(_, parameter)| parameter.get("Default")),
+            "Fn::If" => return resolved(template, property, &argument[1]),
+            _ => None,
+        };
+        return match default {
+            Some(default) if *default != json!("") => json!(text(default)),
+            _ => json!(made_up(property)),
+        };
+    }
+    match value {
+        Value::Object(entries) => entries
+            .iter()
+            .map(|(name, value)| (name.clone(), resolved(template, name, value)))
+            .collect(),
+        Value::Array(all) => all
+            .iter()
+            .map(|value| resolved(template, property, value))
+            .collect(),
+        scalar => json!(text(scalar)),
+    }
+}
+
+/// The properties of a custom resource, less those that belong to CloudFormation.
+fn properties(template: &Template, resource: &str) -> Value {
+    let mut all = template.resource(resource)["Properties"].clone();
+    let own = all.as_object_mut().unwrap();
+    for name in ["ServiceToken", "ServiceTimeout"] {
+        own.remove(name)
+            .unwrap_or_else(|| panic!("{resource} has no {name}"));
+    }
+    resolved(template, resource, &all)
+}
+
+/// What the handler's own type says to these properties.
+fn taken(resource: &str, properties: Value) -> Result<(), String> {
+    let refusal = match resource {
+        "DbInit" => serde_json::from_value::<db_init::properties::Properties>(properties).err(),
+        "DmsPre" => serde_json::from_value::<DmsPreProperties>(properties).err(),
+        "DmsPost" => serde_json::from_value::<DmsPostProperties>(properties).err(),
+        other => panic!("nobody handles {other}"),
+    };
+    refusal.map_or(Ok(()), |error| Err(error.to_string()))
+}
+
+/// Every custom resource, with its template.
+fn for_every_custom_resource(mut see: impl FnMut(&Template, &str)) {
+    let mut seen = Vec::new();
+    for name in TEMPLATES {
+        let template = Template::read(name);
+        for (name, _) in template.of_type("Custom::") {
+            see(&template, name);
+            seen.push(name.to_owned());
+        }
+    }
+    seen.sort();
+    assert_eq!(seen, ["DbInit", "DmsPost", "DmsPre"]);
+}
+
+#[test]
+fn each_custom_resource_has_the_properties_that_its_handler_takes_and_no_others() {
+    for_every_custom_resource(|template, name| {
+        let properties = properties(template, name);
+        assert_eq!(taken(name, properties.clone()), Ok(()), "{name}");
+        let mut more = properties;
+        more["Extra"] = json!("1");
+        let refusal = taken(name, more).unwrap_err();
+        assert!(refusal.contains("unknown field `Extra`"), "{refusal}");
+    });
+}
+
+#[test]
+fn the_handler_takes_every_value_that_a_parameter_allows_and_no_number_beyond() {
+    let mut tried = 0;
+    for_every_custom_resource(|template, name| {
+        let properties = properties(template, name);
+        let raw = template.resource(name)["Properties"].as_object().unwrap();
+        for (property, value) in raw {
+            let Some(parameter) = value.get("Ref").and_then(Value::as_str) else {
+                continue;
+            };
+            let Some((_, said)) = template
+                .section("Parameters")
+                .find(|(name, _)| *name == parameter)
+            else {
+                continue;
+            };
+            let mut with = |value: Value| {
+                tried += 1;
+                let mut properties = properties.clone();
+                properties[property] = json!(text(&value));
+                taken(name, properties)
+            };
+            for allowed in said["AllowedValues"].as_array().into_iter().flatten() {
+                assert_eq!(with(allowed.clone()), Ok(()), "{property} {allowed}");
+            }
+            if let (Some(min), Some(max)) = (said["MinValue"].as_i64(), said["MaxValue"].as_i64()) {
+                assert_eq!(with(json!(min)), Ok(()), "{property}");
+                assert_eq!(with(json!(max)), Ok(()), "{property}");
+                with(json!(min - 1)).unwrap_err();
+                with(json!(max + 1)).unwrap_err();
+            }
+        }
+    });
+    assert_eq!(tried, 8, "four modes, two bounds from both sides");
+}
+
+#[test]
+fn each_custom_resource_is_waited_for_until_its_function_has_answered() {
+    for_every_custom_resource(|template, name| {
+        let properties = &template.resource(name)["Properties"];
+        let function = format!("{name}Function");
+        let token = json!({ "Fn::GetAtt": [function, "Arn"] });
+        assert_eq!(properties["ServiceToken"], token);
+        let time = template.resource(&function)["Properties"]["Timeout"].as_u64();
+        let (time, wait) = (time.unwrap(), properties["ServiceTimeout"].as_u64());
+        let wait = wait.unwrap();
+        assert!(time < wait && wait < 3600, "{name}: {time} s, {wait} s");
+    });
+}
+
+/// The one secret there is.
+struct Attached(Value);
+
+impl Secrets for Attached {
+    async fn text(&self, _: &str) -> anyhow::Result<String> {
+        Ok(self.0.to_string())
+    }
+}
+
+/// DbInit's attributes, with the properties that the template ships, migrations included, on a server that is here.
+async fn db_init(template: &Template) -> Attributes {
+    let server = MysqlServer::start(Options::default()).await.unwrap();
+    let mut properties = properties(template, "DbInit");
+    properties["Host"] = json!(server.host());
+    properties["Port"] = json!(server.port().to_string());
+    properties["SslCa"] = json!(server.ca_pem());
+    let mut request = request::decoded(serde_json::from_value(properties).unwrap());
+    request.deadline = custom_resource::Deadline::after(Duration::from_secs(60));
+    let handler = DbInit::new(Attached(server.secret()));
+    handler.create(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
+    let (database, stream) = (
+        Template::read("database.yaml"),
+        Template::read("stream.yaml"),
+    );
+    let (stack, dms) = (Stack::new("CREATE_IN_PROGRESS"), Dms::default());
+    let pre = request::decoded(DmsPreProperties {
+        deployment_id: "7".to_owned(),
+    });
+    let post = request::decoded(DmsPostProperties {
+        after: "r-1-0".to_owned(),
+    });
+    let pre = DmsPre::new(stack.clone(), dms.clone()).create(pre).await;
+    let post = DmsPost::new(stack, dms).create(post).await;
+    for (template, resource, given) in [
+        (&database, "DbInit", db_init(&database).await),
+        (&stream, "DmsPre", pre.unwrap()),
+        (&stream, "DmsPost", post.unwrap()),
+    ] {
+        let taken = template.attributes_taken();
+        let taken: BTreeSet<_> = taken.iter().filter(|(of, _)| of == resource).collect();
+        assert!(!taken.is_empty(), "nobody asks {resource} for anything");
+        for (_, attribute) in taken {
+            assert!(
+                given.get(attribute).is_some(),
+                "{resource} gives no {attribute}"
+            );
+        }
+    }
+}

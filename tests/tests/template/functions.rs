@@ -1,0 +1,130 @@
+//! The functions, their roles and their logs.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::document::{TEMPLATES, Template, list, root, source, text, walk};
+
+/// Every function, with its template and its name.
+fn for_every_function(mut see: impl FnMut(&Template, &str, &Value)) {
+    let mut seen = 0;
+    for name in TEMPLATES {
+        let template = Template::read(name);
+        for (name, function) in template.of_type("AWS::Lambda::Function") {
+            see(&template, name, &function["Properties"]);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 3, "functions in all templates");
+}
+
+/// `DmsPre` → `dms-pre`.
+fn kebab(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push('-');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
+}
+
+/// All statements of all policies below.
+pub(crate) fn statements(value: &Value) -> Vec<&Value> {
+    let mut found = Vec::new();
+    walk(value, &mut |name, value| {
+        if name == "Statement" {
+            found.extend(list(value));
+        }
+    });
+    found
+}
+
+pub(crate) fn actions(statement: &Value) -> Vec<String> {
+    list(&statement["Action"]).into_iter().map(text).collect()
+}
+
+#[test]
+fn each_function_is_the_binary_of_its_resource() {
+    for_every_function(|template, name, function| {
+        let resource = name.strip_suffix("Function").unwrap();
+        let kind = &template.resource(resource)["Type"];
+        assert_eq!(*kind, format!("Custom::{resource}"));
+        let binary = kebab(resource);
+        assert_eq!(function["Code"], format!("../target/lambda/{binary}/"));
+        let manifest = source(&format!("crates/{binary}/Cargo.toml"));
+        assert!(manifest.contains(&format!("name = \"{binary}\"\n")));
+        assert!(root().join(format!("crates/{binary}/src/main.rs")).exists());
+        assert_eq!(function["Runtime"], "provided.al2023");
+        assert_eq!(function["Handler"], "bootstrap");
+    });
+}
+
+#[test]
+fn each_function_has_a_role_of_its_own() {
+    let mut roles = BTreeSet::new();
+    for_every_function(|template, name, function| {
+        let role = name.replace("Function", "Role");
+        assert_eq!(function["Role"], json!({ "Fn::GetAtt": [role, "Arn"] }));
+        let properties = &template.resource(&role)["Properties"];
+        assert_eq!(properties.get("ManagedPolicyArns"), None, "{role}");
+        assert!(!statements(&properties["Policies"]).is_empty());
+        assert!(roles.insert(role));
+    });
+}
+
+#[test]
+fn each_function_writes_to_a_log_of_its_own_that_does_not_grow_for_ever() {
+    for_every_function(|template, name, function| {
+        let group = name.replace("Function", "LogGroup");
+        assert_eq!(
+            function["LoggingConfig"]["LogGroup"],
+            json!({ "Ref": group })
+        );
+        let properties = &template.resource(&group)["Properties"];
+        let retention = properties["RetentionInDays"]["Ref"].as_str().unwrap();
+        let days = template.get("Parameters", retention)["Default"].as_u64();
+        assert!(days.is_some_and(|days| days > 0), "{group}");
+
+        let policies =
+            &template.resource(&name.replace("Function", "Role"))["Properties"]["Policies"];
+        let writes = |it: &&&Value| actions(it).contains(&"logs:PutLogEvents".to_owned());
+        let statements = statements(policies);
+        let writing: Vec<_> = statements.iter().filter(writes).collect();
+        assert_eq!(writing.len(), 1);
+        let own = json!({ "Fn::GetAtt": [group, "Arn"] });
+        assert_eq!(writing[0]["Resource"], own, "{name}");
+    });
+}
+
+#[test]
+fn no_policy_has_a_wildcard_among_its_actions_or_a_wildcard_resource_but_for_looking() {
+    for name in TEMPLATES {
+        let template = Template::read(name);
+        let statements = statements(template.value());
+        assert!(!statements.is_empty());
+        for statement in statements {
+            let actions = actions(statement);
+            assert!(!actions.is_empty(), "{statement}");
+            assert_eq!(statement.get("NotAction"), None);
+            assert_eq!(statement.get("NotResource"), None);
+            for action in &actions {
+                assert!(!action.contains('*'), "{action}");
+            }
+            if list(&statement["Resource"]).contains(&&json!("*")) {
+                for action in actions {
+                    let (_, call) = action.split_once(':').unwrap();
+                    assert!(call.starts_with("Describe"), "{action} on anything");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn words_of_a_name_are_divided_by_dashes() {
+    assert_eq!(kebab("DmsPre"), "dms-pre");
+    assert_eq!(kebab("DbInit"), "db-init");
+}
