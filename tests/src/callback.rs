@@ -8,6 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::macros::format_description;
 
 use crate::http::Server;
 
@@ -61,8 +63,9 @@ impl Callback {
         let server = Server::start(router).await?;
         let endpoint = server.endpoint();
         let path = "arn%3Aaws%3Acloudformation%3Aeu-west-1%3A123456789012%3Astack/stream/0b6a%7CDmsPre%7Cr-1";
-        let url =
-            format!("{endpoint}/{path}?X-Amz-Date=20261121T000000Z&X-Amz-Expires=7200&{SIGNATURE}");
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let now = OffsetDateTime::now_utc().format(format).unwrap();
+        let url = format!("{endpoint}/{path}?X-Amz-Date={now}&X-Amz-Expires=7200&{SIGNATURE}");
         Ok(Self {
             url,
             _server: server,

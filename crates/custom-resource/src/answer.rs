@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::event::Recipient;
 use crate::physical_id::PhysicalId;
 use crate::reason::Reason;
+use crate::recipient::Recipient;
 use crate::resource::Attributes;
 
 /// CloudFormation refuses a longer body, and then shows its own words in place of the reason.

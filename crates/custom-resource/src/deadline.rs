@@ -45,9 +45,10 @@ pub(crate) struct Schedule {
 const RESERVE: Duration = Duration::from_secs(15);
 
 impl Schedule {
-    /// Divides the time until `deadline`, Lambda's in milliseconds since 1970.
-    pub(crate) fn until(deadline_ms: u64) -> Self {
+    /// Divides the time until `deadline`, Lambda's in milliseconds since 1970, or until nobody listens any more.
+    pub(crate) fn until(deadline_ms: u64, listens_until: Option<SystemTime>) -> Self {
         let end = SystemTime::UNIX_EPOCH + Duration::from_millis(deadline_ms);
+        let end = listens_until.map_or(end, |until| until.min(end));
         Self::within(end.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
@@ -79,7 +80,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn time_ends_when_nobody_listens_any_more() {
+        let ago = SystemTime::now() - Duration::from_secs(1);
+        assert!(Schedule::until(u64::MAX / 2, Some(ago)).work.has_passed());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_deadline_in_the_past_leaves_no_time_and_no_panic() {
-        assert!(Schedule::until(0).work.has_passed());
+        assert!(Schedule::until(0, None).work.has_passed());
     }
 }

@@ -5,53 +5,39 @@ use aws_lambda_events::cloudformation::{CreateRequest, DeleteRequest, UpdateRequ
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::last_words::Ending;
 use crate::physical_id::PhysicalId;
-use crate::response_url::{InvalidUrl, ResponseUrl};
+use crate::recipient::Recipient;
+use crate::response_url::InvalidUrl;
 
-/// Where to answer, and the ids to send back verbatim. All of it is read leniently: whatever else is wrong with the
-/// request, this is what the answer needs.
+/// One payload.
 #[derive(Debug)]
-pub(crate) struct Recipient {
-    pub(crate) url: ResponseUrl,
-    pub(crate) stack_id: String,
-    pub(crate) request_id: String,
-    pub(crate) logical_id: String,
-    pub(crate) physical_id: Option<PhysicalId>,
+pub(crate) enum Event {
+    /// A request of CloudFormation's.
+    Request(Recipient, Value),
+    /// A request that a function was given and did not answer, and how it ended.
+    LastWords(Recipient, Ending),
+    /// Anything else.
+    Other(Value),
 }
 
-impl Recipient {
-    /// Finds the place to answer, and takes the URL out of the event so that nothing after this can show it. `None` if
-    /// the event isn't a custom-resource request.
-    ///
-    /// # Errors
-    /// [`InvalidUrl`] if there is a `ResponseURL` that nothing can be sent to.
-    pub(crate) fn find(event: &mut Value) -> Result<Option<Self>, InvalidUrl> {
-        let Some(url) = event
-            .as_object_mut()
-            .and_then(|event| event.remove("ResponseURL"))
-        else {
-            return Ok(None);
-        };
-        let text = |name: &str| {
-            event
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Ok(Some(Self {
-            url: ResponseUrl::parse(url.as_str().unwrap_or_default())?,
-            stack_id: text("StackId"),
-            request_id: text("RequestId"),
-            logical_id: text("LogicalResourceId"),
-            physical_id: PhysicalId::received(&text("PhysicalResourceId")),
-        }))
+/// Tells what a payload is, and finds where to answer.
+///
+/// # Errors
+/// [`InvalidUrl`] if it wants an answer at a place that nothing can be sent to.
+pub(crate) fn read(mut event: Value) -> Result<Event, InvalidUrl> {
+    if let Some(recipient) = Recipient::find(&mut event)? {
+        return Ok(Event::Request(recipient, event));
     }
-
-    /// The stack's name, for the log.
-    pub(crate) fn stack_name(&self) -> &str {
-        self.stack_id.split('/').nth(1).unwrap_or(&self.stack_id)
-    }
+    let request = event
+        .get_mut("requestPayload")
+        .map(Recipient::find)
+        .transpose()?
+        .flatten();
+    Ok(match request {
+        Some(recipient) => Event::LastWords(recipient, Ending::of(&event)),
+        None => Event::Other(event),
+    })
 }
 
 /// What CloudFormation asks for. Old properties are not decoded: no handler needs them, and they may have any shape.
@@ -78,7 +64,7 @@ pub(crate) fn request_type(event: &Value) -> &str {
         .unwrap_or("(none)")
 }
 
-/// Decodes the envelope of an event that [`Recipient::find`] has seen.
+/// Decodes the envelope of a request whose recipient has been found.
 ///
 /// # Errors
 /// Says which field of the envelope is missing or wrong.
@@ -147,22 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn the_url_is_taken_out_of_the_event() {
-        let mut event = event("Create");
-        let recipient = Recipient::find(&mut event).unwrap().unwrap();
-        assert!(!event.to_string().contains("secret"));
-        assert_eq!(recipient.stack_name(), "name");
-    }
-
-    #[test]
-    fn an_event_without_a_url_is_no_custom_resource_request() {
-        assert!(
-            Recipient::find(&mut json!({ "detail-type": "…" }))
-                .unwrap()
-                .is_none()
-        );
-        assert!(Recipient::find(&mut json!("text")).unwrap().is_none());
-        assert!(Recipient::find(&mut json!({ "ResponseURL": 7 })).is_err());
+    fn payloads_are_told_apart() {
+        assert!(matches!(read(event("Create")), Ok(Event::Request(..))));
+        let record = json!({ "requestContext": {}, "requestPayload": event("Create") });
+        assert!(matches!(read(record), Ok(Event::LastWords(..))));
+        for other in [
+            json!({ "detail-type": "…" }),
+            json!("text"),
+            json!({ "requestPayload": { "detail-type": "…" } }),
+        ] {
+            assert!(matches!(read(other), Ok(Event::Other(_))));
+        }
+        assert!(read(json!({ "requestPayload": { "ResponseURL": "nowhere" } })).is_err());
     }
 
     #[test]

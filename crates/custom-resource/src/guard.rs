@@ -1,21 +1,24 @@
 //! One request from payload to answer, with nothing that can escape.
 
 use std::panic::AssertUnwindSafe;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use futures::FutureExt;
 use lambda_runtime::Context;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use tracing::{Instrument, error, info, info_span};
+use tracing::{Instrument, Span, error, info, info_span};
 
 use crate::answer::{self, Outcome};
 use crate::callback::{self, NotDelivered};
 use crate::deadline::Schedule;
-use crate::event::{self, Asked, Recipient};
+use crate::event::{self, Asked, Event};
+use crate::last_words::Ending;
 use crate::physical_id::PhysicalId;
 use crate::properties;
 use crate::reason::{self, Reason};
+use crate::recipient::Recipient;
 use crate::resource::{Attributes, Request, Resource};
 
 /// A handler that is made when the first request needs it, so that a failure to make it can be answered too. [`run`]
@@ -40,30 +43,29 @@ where
         }
     }
 
-    /// Deals with one event.
+    /// Deals with one event: a request of CloudFormation's, the record of a request that some function did not answer, or
+    /// an event for [`Resource::notified`].
     ///
     /// # Errors
     /// If another delivery of the event can help: CloudFormation could not be reached with the answer, or an event of
     /// another kind was not dealt with.
-    pub async fn handle(&self, mut event: Value, context: &Context) -> anyhow::Result<()> {
-        let schedule = Schedule::until(context.deadline);
-        match Recipient::find(&mut event) {
-            Ok(Some(recipient)) => {
-                let span = info_span!(
-                    "request",
-                    "request.type" = event::request_type(&event),
-                    "request.id" = recipient.request_id,
-                    "resource.id" = recipient.logical_id,
-                    "stack.name" = recipient.stack_name(),
-                );
-                self.answer(&recipient, event, schedule, context)
-                    .instrument(span)
-                    .await
+    pub async fn handle(&self, event: Value, context: &Context) -> anyhow::Result<()> {
+        match event::read(event) {
+            Ok(Event::Request(to, event)) => {
+                let span = span(&to, event::request_type(&event));
+                self.request(&to, event, context).instrument(span).await
             }
-            Ok(None) => {
-                self.notify(event, schedule)
-                    .instrument(info_span!("event"))
-                    .await
+            Ok(Event::LastWords(to, ending)) => {
+                let span = span(&to, "last words");
+                last_words(&to, &ending, context).instrument(span).await
+            }
+            Ok(Event::Other(event)) => {
+                let kind = event
+                    .get("detail-type")
+                    .and_then(Value::as_str)
+                    .unwrap_or("(none)");
+                let span = info_span!("event", "event.type" = kind);
+                self.notify(event, context).instrument(span).await
             }
             Err(error) => {
                 error!(%error, "this request can't be answered, and another try would not help");
@@ -72,13 +74,11 @@ where
         }
     }
 
-    async fn answer(
-        &self,
-        to: &Recipient,
-        event: Value,
-        schedule: Schedule,
-        context: &Context,
-    ) -> anyhow::Result<()> {
+    async fn request(&self, to: &Recipient, event: Value, context: &Context) -> anyhow::Result<()> {
+        if is_stale(to) {
+            return Ok(());
+        }
+        let schedule = Schedule::until(context.deadline, to.listens_until());
         let request_type = event::request_type(&event).to_owned();
         info!(
             "{request_type} of {} in stack {}",
@@ -92,35 +92,10 @@ where
             Outcome::Failed(Reason::new(format!("{error:#}"), context))
         });
         let id = match &to.physical_id {
-            Some(id) => id.clone(),
-            None if entered => PhysicalId::of(&to.stack_id, &to.logical_id),
-            None => PhysicalId::not_created(&to.stack_id, &to.logical_id),
+            None if !entered => PhysicalId::not_created(&to.stack_id, &to.logical_id),
+            _ => to.made(),
         };
-        let body = answer::body(to, &id, &outcome, |bytes| {
-            error!("the attributes make an answer of {bytes} bytes");
-            Reason::new(
-                format!(
-                    "the attributes make an answer of {bytes} bytes; CloudFormation takes {}",
-                    answer::MAX_BYTES
-                ),
-                context,
-            )
-        });
-        match callback::put(&to.url, &body, schedule.end).await {
-            Ok(()) => {
-                info!(bytes = body.len(), "CloudFormation has the answer");
-                Ok(())
-            }
-            Err(NotDelivered::Final(why)) => {
-                error!(
-                    "CloudFormation does not take the answer, and another try would not help: {why}"
-                );
-                Ok(())
-            }
-            Err(NotDelivered::Unreachable(why)) => {
-                Err(anyhow::anyhow!("answering CloudFormation: {why}"))
-            }
-        }
+        deliver(to, &id, &outcome, schedule, context).await
     }
 
     async fn work(
@@ -161,7 +136,8 @@ where
         }
     }
 
-    async fn notify(&self, event: Value, schedule: Schedule) -> anyhow::Result<()> {
+    async fn notify(&self, event: Value, context: &Context) -> anyhow::Result<()> {
+        let schedule = Schedule::until(context.deadline, None);
         let work = async { self.handler().await?.notified(event, schedule.work).await };
         within(schedule, work)
             .await
@@ -174,6 +150,79 @@ where
             .await
             .context("preparing the handler")
     }
+}
+
+/// Answers FAILED for a function that didn't. What it made, if it made anything, keeps its id, so that the Delete that
+/// follows is not taken for one of nothing.
+async fn last_words(to: &Recipient, ending: &Ending, context: &Context) -> anyhow::Result<()> {
+    if is_stale(to) {
+        return Ok(());
+    }
+    error!("{} in stack {}: {ending}", to.logical_id, to.stack_name());
+    let schedule = Schedule::until(context.deadline, to.listens_until());
+    deliver(
+        to,
+        &to.made(),
+        &Outcome::Failed(Reason::new(ending, context)),
+        schedule,
+        context,
+    )
+    .await
+}
+
+/// Whether nobody listens for an answer any more. Then nothing may be begun: CloudFormation has gone on without us.
+fn is_stale(to: &Recipient) -> bool {
+    let stale = to
+        .listens_until()
+        .is_some_and(|until| until <= SystemTime::now());
+    if stale {
+        error!(
+            "CloudFormation has stopped waiting for this request: it is dropped, and nothing is done for it"
+        );
+    }
+    stale
+}
+
+/// Sends an answer.
+async fn deliver(
+    to: &Recipient,
+    id: &PhysicalId,
+    outcome: &Outcome,
+    schedule: Schedule,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let body = answer::body(to, id, outcome, |bytes| {
+        let max = answer::MAX_BYTES;
+        let reason =
+            format!("the attributes make an answer of {bytes} bytes; CloudFormation takes {max}");
+        error!("{reason}");
+        Reason::new(reason, context)
+    });
+    match callback::put(&to.url, &body, schedule.end).await {
+        Ok(()) => {
+            info!(bytes = body.len(), "CloudFormation has the answer");
+            Ok(())
+        }
+        Err(NotDelivered::Final(why)) => {
+            error!(
+                "CloudFormation does not take the answer, and another try would not help: {why}"
+            );
+            Ok(())
+        }
+        Err(NotDelivered::Unreachable(why)) => {
+            Err(anyhow::anyhow!("answering CloudFormation: {why}"))
+        }
+    }
+}
+
+fn span(to: &Recipient, kind: &str) -> Span {
+    info_span!(
+        "request",
+        "request.type" = kind,
+        "request.id" = to.request_id,
+        "resource.id" = to.logical_id,
+        "stack.name" = to.stack_name(),
+    )
 }
 
 /// Runs work until the schedule cuts it off; a panic becomes an error.

@@ -1,8 +1,11 @@
 //! The place to answer to, kept out of sight.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use http::Uri;
+use time::PrimitiveDateTime;
+use time::macros::format_description;
 
 /// The pre-signed URL that takes the answer.
 ///
@@ -31,6 +34,33 @@ impl ResponseUrl {
 
     pub(crate) fn uri(&self) -> &Uri {
         &self.0
+    }
+
+    /// When the URL was signed, by its `X-Amz-Date`.
+    pub(crate) fn signed_at(&self) -> Option<SystemTime> {
+        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let signed = PrimitiveDateTime::parse(self.parameter("X-Amz-Date")?, format).ok()?;
+        Some(signed.assume_utc().into())
+    }
+
+    /// How long it can be used from then on, by its `X-Amz-Expires`.
+    pub(crate) fn expires_after(&self) -> Option<Duration> {
+        self.parameter("X-Amz-Expires")?
+            .parse()
+            .ok()
+            .map(Duration::from_secs)
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let pairs = self
+            .0
+            .query()?
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .into_iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn is_https(&self) -> bool {
