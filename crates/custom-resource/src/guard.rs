@@ -210,6 +210,7 @@ async fn deliver(
             Ok(())
         }
         Err(NotDelivered::Unreachable(why)) => {
+            error!("CloudFormation can't be reached with the answer: {why}");
             Err(anyhow::anyhow!("answering CloudFormation: {why}"))
         }
     }

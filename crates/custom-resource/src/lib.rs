@@ -11,25 +11,45 @@
 //! 4. One PUT carries the answer to the URL, byte for byte as given.
 //!
 //! # Guarantees
-//! - A request whose `ResponseURL` can be read is answered exactly once, also when its envelope or its properties can't be
-//!   decoded, when constructing the handler fails, when the handler fails or panics, and when it does not end in time.
-//! - The body is at most 4,096 bytes; a reason too long is cut behind its head, and control characters are taken out.
-//! - The physical id is fixed by the stack and the logical id, and echoed on Update and Delete. A Create that failed
+//! Each names its test: in this crate's modules, or in `tests/tests` of the workspace.
+//! - **One answer.** A request whose `ResponseURL` can be read gets one answer: after success, an error, a panic (also in
+//!   a task that the handler spawned and joins), a torn envelope, bad properties, an unknown request type, a handler that
+//!   can't be made, and work that does not end in time. (`protocol`, `custom_resource`)
+//! - **Also for the dead.** The record that Lambda sends when a function ended without an answer, or was never called, is
+//!   answered FAILED by any function built on this crate. It keeps the id under which something may have been made.
+//!   (`faults`, `last_words`)
+//! - **Nothing late.** A request that CloudFormation has stopped waiting for starts nothing, and work ends when
+//!   CloudFormation stops waiting, even if Lambda grants more. (`a_request_that_nobody_waits_for_any_more_starts_nothing`,
+//!   `work_ends_when_cloudformation_stops_waiting_however_much_time_lambda_grants`)
+//! - **It fits.** The body is at most 4,096 bytes. A reason too long is cut behind its head and keeps the place of the log;
+//!   control characters are taken out. (`a_reason_of_any_kind_fits_with_its_head`)
+//! - **The id stays.** It is fixed by the stack and the logical id, and echoed on Update and Delete. A Create that failed
 //!   before the handler was called answers an id that marks this, and the Delete that follows calls no handler.
-//! - The URL, which is a credential, is in no log and no error: [`ResponseUrl`] does not show it.
+//!   (`cloudformation`, `physical_id`)
+//! - **Deletes pass.** A Delete is never refused for its properties. (`a_delete_is_decoded_whatever_its_properties_are`)
+//! - **As signed.** The PUT has the very path and query of the URL, no Content-Type, and an exact Content-Length. What can
+//!   pass is tried again, never beyond the time there is; a refusal is not. (`the_put_is_what_the_signature_covers`,
+//!   `a_callback_that_refuses_is_not_tried_again`)
+//! - **Out of sight.** The URL, which is a credential, is taken out of the event first; it is in no log and no error, at any
+//!   level. [`ResponseUrl`] does not show it. (`protocol`, `binaries`)
 //!
 //! # Assumptions
-//! - The process lives until the deadline that Lambda states, and the runtime unwinds (`panic = "unwind"`).
+//! - The runtime unwinds (`panic = "unwind"`; guarded by `a_panic_unwinds_in_what_ships`).
 //! - Handlers don't block the thread: a blocked thread can't watch its deadline.
+//! - The clocks of this machine and of CloudFormation differ by less than the minute that templates leave.
 //!
 //! # Caveats
 //! - CloudFormation delivers at least once: a handler is called again for a request it has finished, and has to be
 //!   idempotent.
-//! - A killed process (out of memory, Lambda's own time-out) answers nobody.
+//! - CloudFormation can send a Delete while the Create is still at work, in another process. Handlers that start things
+//!   have to look whether they are still wanted before each; this crate can't know.
+//! - A killed process answers nobody by itself: the template has to name a function for last words (`OnFailure`).
+//! - A panic in a task that nobody joins is in the log only.
 //!
 //! # Layout
-//! [`resource`] is what a handler sees; `guard` runs it; `event` reads the request, `answer` writes the body, `callback`
-//! sends it; `physical_id`, `properties`, `deadline` and `reason` are the small parts these share.
+//! [`resource`] is what a handler sees; `guard` runs it; `event` tells payloads apart, `recipient` knows where to answer,
+//! `last_words` speaks for the dead, `answer` writes the body, `callback` sends it; `physical_id`, `properties`,
+//! `deadline` and `reason` are the small parts these share.
 
 mod answer;
 mod callback;

@@ -94,12 +94,12 @@ mod tests {
 
     use super::*;
 
-    fn recipient(url: &str, properties: Value) -> Recipient {
+    fn recipient(url: &str, properties: &Value) -> Recipient {
         let mut event = json!({ "ResponseURL": url, "StackId": "arn:x:stack/name/uuid", "ResourceProperties": properties });
         Recipient::find(&mut event).unwrap().unwrap()
     }
 
-    fn listens_for(url: &str, properties: Value) -> Option<u64> {
+    fn listens_for(url: &str, properties: &Value) -> Option<u64> {
         // 2026-11-21 00:00:00 UTC
         let signed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_219_200);
         let until = recipient(url, properties).listens_until()?;
@@ -129,24 +129,24 @@ mod tests {
     fn somebody_listens_for_the_service_timeout_or_until_the_url_expires() {
         let url = "https://host/?X-Amz-Date=20261121T000000Z&X-Amz-Expires=7200";
         assert_eq!(
-            listens_for(url, json!({ "ServiceTimeout": "960" })),
+            listens_for(url, &json!({ "ServiceTimeout": "960" })),
             Some(960)
         );
         assert_eq!(
-            listens_for(url, json!({ "ServiceTimeout": 960 })),
+            listens_for(url, &json!({ "ServiceTimeout": 960 })),
             Some(960)
         );
-        assert_eq!(listens_for(url, json!({})), Some(3600));
+        assert_eq!(listens_for(url, &json!({})), Some(3600));
         assert_eq!(
-            listens_for(url, json!({ "ServiceTimeout": "99999" })),
+            listens_for(url, &json!({ "ServiceTimeout": "99999" })),
             Some(3600)
         );
         let short = "https://host/?X-Amz-Expires=300&X-Amz-Date=20261121T000000Z";
         assert_eq!(
-            listens_for(short, json!({ "ServiceTimeout": "960" })),
+            listens_for(short, &json!({ "ServiceTimeout": "960" })),
             Some(300)
         );
         let dateless = "https://host/path";
-        assert_eq!(listens_for(dateless, json!({})), None);
+        assert_eq!(listens_for(dateless, &json!({})), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::dms::Dms;
 use crate::observe;
 use crate::pause::{self, Why};
 use crate::plan::Occasion;
-use crate::run;
+use crate::run::{self, Errand};
 use crate::stack::{CloudFormation, Stack};
 use crate::tasks::Tasks;
 
@@ -96,11 +96,26 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         } else {
             Occasion::Deployment
         };
-        let outcome = run::all(&self.dms, tasks, occasion, &predecessors, request.deadline).await?;
+        let outcome = run::all(
+            &self.dms,
+            tasks,
+            &self.errand(&request.stack_id, occasion),
+            &predecessors,
+            request.deadline,
+        )
+        .await?;
         Ok(Attributes::default()
             .with("RunningTasks", outcome.running)
             .with("StartedTasks", outcome.started)
             .with("ResumedTasks", outcome.resumed))
+    }
+
+    fn errand<'a>(&'a self, stack_id: &'a str, occasion: Occasion) -> Errand<'a, S> {
+        Errand {
+            stack: &self.stack,
+            stack_id,
+            occasion,
+        }
     }
 
     async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
@@ -126,7 +141,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         run::all(
             &self.dms,
             tasks,
-            Occasion::Healing,
+            &self.errand(stack_id, Occasion::Healing),
             &Default::default(),
             deadline,
         )

@@ -12,8 +12,9 @@ use crate::apply::{CONCURRENCY, by_arn};
 use crate::attempt::{Attempt, Phase};
 use crate::connections::{Connections, Readiness};
 use crate::hints;
-use crate::observe::{Predecessor, StackTask};
+use crate::observe::{self, Predecessor, StackTask};
 use crate::plan::{self, Occasion};
+use crate::stack::{Stack, StackStatus};
 use crate::task::Arn;
 use crate::tasks::{Start, Tasks};
 use crate::wait::{Poll, few};
@@ -29,15 +30,36 @@ pub(crate) struct Outcome {
     pub(crate) resumed: usize,
 }
 
+/// What tasks are to run for.
+#[derive(Debug)]
+pub(crate) struct Errand<'a, S> {
+    pub(crate) stack: &'a S,
+    pub(crate) stack_id: &'a str,
+    pub(crate) occasion: Occasion,
+}
+
+impl<S: Stack> Errand<'_, S> {
+    /// The stack's status, if the stack has moved on: it goes, or the deployment after the one to heal has begun. Then
+    /// nothing may be started any more. CloudFormation can send a Delete while a Create is still at work.
+    async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
+        let status = observe::status(self.stack, self.stack_id).await?;
+        let is_over = match self.occasion {
+            Occasion::Deployment | Occasion::Rollback => status.is_going(),
+            Occasion::Healing => status.is_in_progress(),
+        };
+        Ok(is_over.then_some(status))
+    }
+}
+
 /// Runs every task that is to run on this occasion, and waits until each does. The failure of one doesn't keep the others
 /// from attempt.
 ///
 /// # Errors
 /// If at least one task that is to run doesn't; it names each and says why.
-pub(crate) async fn all<T: Tasks>(
+pub(crate) async fn all<S: Stack, T: Tasks>(
     dms: &T,
     tasks: Vec<StackTask>,
-    occasion: Occasion,
+    errand: &Errand<'_, S>,
     predecessors: &HashMap<String, Predecessor>,
     deadline: Deadline,
 ) -> anyhow::Result<Outcome> {
@@ -46,9 +68,9 @@ pub(crate) async fn all<T: Tasks>(
     let mut poll = Poll::until(deadline).await;
     loop {
         for attempt in &mut all {
-            attempt.advance(occasion, predecessors);
+            attempt.advance(errand.occasion, predecessors);
         }
-        start(dms, &mut all, &mut connections).await?;
+        start(dms, &mut all, &mut connections, errand).await?;
         unmark(dms, &mut all).await;
         let pending = all.iter().filter(|attempt| attempt.is_pending()).count();
         if pending == 0 {
@@ -72,10 +94,11 @@ pub(crate) async fn all<T: Tasks>(
 }
 
 /// Starts those that are due and whose connections are tested.
-async fn start<T: Tasks>(
+async fn start<S: Stack, T: Tasks>(
     dms: &T,
     all: &mut [Attempt],
     connections: &mut Connections,
+    errand: &Errand<'_, S>,
 ) -> anyhow::Result<()> {
     let now = Instant::now();
     let is_due = |attempt: &&mut Attempt| matches!(attempt.phase, Phase::Due { not_before, .. } if now >= not_before);
@@ -88,6 +111,18 @@ async fn start<T: Tasks>(
             Readiness::Testing => {}
             Readiness::Failed(why) => attempt.phase = Phase::Failed(hints::with_hint(&why)),
         }
+    }
+    if ready.is_empty() {
+        return Ok(());
+    }
+    if let Some(status) = errand.is_over().await? {
+        for attempt in ready {
+            attempt.phase = Phase::Failed(format!(
+                "it is not started, since the stack is {} by now",
+                status.0
+            ));
+        }
+        return Ok(());
     }
     let starts: Vec<_> = ready
         .into_iter()

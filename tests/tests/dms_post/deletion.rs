@@ -30,3 +30,19 @@ async fn delete_does_nothing_when_only_the_resource_goes() {
         assert_eq!(scene.status(), TaskStatus::Running, "{status}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_is_cancelled_while_it_waits_starts_nothing_any_more() {
+    let scene = Scene::new(TaskStatus::Modifying);
+    scene.stack.becomes("CREATE_IN_PROGRESS");
+    // Another resource fails while the task isn't ready yet.
+    let cancelled = async {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        scene.stack.becomes("ROLLBACK_IN_PROGRESS");
+        scene.handler().delete(request::decoded(())).await.unwrap();
+    };
+    let (created, ()) = tokio::join!(scene.deploy(), cancelled);
+    let reason = format!("{:#}", created.unwrap_err());
+    assert!(reason.contains("it is not started, since the stack is ROLLBACK_IN_PROGRESS"), "{reason}");
+    assert_eq!(scene.status(), TaskStatus::Ready);
+}

@@ -62,3 +62,17 @@ async fn an_event_of_another_kind_is_an_error() {
             .is_err()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn healing_that_waits_gives_way_to_a_deployment_that_begins_meanwhile() {
+    let scene = Scene::paused(TaskStatus::Stopping).await;
+    let deployment = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        scene.stack.becomes("UPDATE_IN_PROGRESS");
+    };
+    let (healed, ()) = tokio::join!(scene.notice("UPDATE_ROLLBACK_COMPLETE"), deployment);
+    // Lambda's next try finds nothing to do.
+    assert!(healed.is_err());
+    assert!(scene.is_marked());
+    assert_eq!(scene.dms.calls("StartReplicationTask"), 0);
+}
