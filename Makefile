@@ -24,7 +24,7 @@ BIN := $(VENV)/bin
 LAMBDA_DIR := target/lambda
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup build test demo cloud lint package deploy deploy-database deploy-stream rds-bundle clean
+.PHONY: help setup build test demo cloud lint package deploy deploy-database deploy-stream fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ deploy-stream: package ## the stream's stack alone; with a database of your own:
 	aws cloudformation deploy --stack-name "$(STACK)" --template-file target/cfn/stream.yaml \
 	  --capabilities CAPABILITY_NAMED_IAM \
 	  --parameter-overrides Architecture=$(ARCH) DeploymentId="$$(date -u +%Y%m%dT%H%M%SZ)" "$$@"
+
+fault-table: setup functions ## play every fault, and write docs/faults.md anew
+	SLUICE_WRITE_DOCS=1 cargo test --locked --package stage --test faults
 
 rds-bundle: ## fetch Amazon's certificates for RDS anew, into the source of db-init
 	crates/db-init/data/refresh.sh

@@ -13,6 +13,7 @@ REPLACING = {
     "AWS::IAM::Policy": (),
     "AWS::Kinesis::Stream": ("Name",),
     "AWS::KinesisFirehose::DeliveryStream": ("DeliveryStreamName", "DeliveryStreamType"),
+    "AWS::Lambda::Alias": ("FunctionName", "Name"),
     "AWS::Lambda::EventInvokeConfig": ("FunctionName", "Qualifier"),
     "AWS::Lambda::EventSourceMapping": ("EventSourceArn", "StartingPosition"),
     "AWS::Lambda::Permission": ("Action", "FunctionName", "Principal", "SourceAccount", "SourceArn"),

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services.cloudformation import custom_resource
 
-import lambda_runs
+import async_calls
 from rollback import CreateFailed
 
 # CloudFormation's own wording, which users search for.
@@ -80,7 +80,7 @@ def ask(request_type, logical_id, props, stack_id, resource_type, physical_id, o
         event["OldResourceProperties"] = wire(old_props)
 
     answered = custom_resource.register_token(token)
-    if not lambda_runs.call(service_token, event):
+    if not async_calls.call(service_token, event):
         raise ValueError(f"Invalid ServiceToken: there is no function {service_token} "
                          f"in account {get_account_id()}, region {get_region()}")
     answered.wait(timeout=int(props.get("ServiceTimeout", 3600)))

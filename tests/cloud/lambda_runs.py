@@ -5,11 +5,9 @@ import json
 import os
 import threading
 import time
-from datetime import datetime, timezone
 
 from ministack.core import lambda_runtime
-from ministack.core.responses import new_uuid
-from ministack.services import cloudwatch_logs, eventbridge, lambda_svc
+from ministack.services import cloudwatch_logs, lambda_svc
 
 # What a function's process takes over from the launcher's environment, and what Lambda puts there.
 INHERITED = ("PATH", "LANG", "TZ", "TMPDIR", "RUST_LOG", "RUST_BACKTRACE")
@@ -19,7 +17,7 @@ _log_lock = threading.Lock()
 
 
 def install() -> None:
-    """Replace how ministack starts, logs and asynchronously calls functions."""
+    """Replace how ministack starts, ends and logs functions."""
     # ministack hands functions the launcher's whole environment.
     lambda_svc._provided_worker_env = functools.partial(environment, lambda_svc._provided_worker_env)
     # ministack shows a run's output only when the run is over.
@@ -28,10 +26,6 @@ def install() -> None:
     lambda_runtime.kill_workers = after_their_runs(lambda_runtime.kill_workers)
     # ministack creates a log group that is gone; a function without logs:CreateLogGroup does not.
     lambda_svc._emit_lambda_logs = into_existing_group(lambda_svc._emit_lambda_logs)
-    # ministack calls a rule's function once; EventBridge calls it asynchronously, with retries.
-    eventbridge._dispatch_to_lambda = call_rule_target
-    # ministack's OnFailure record lacks fields that decoders of it require.
-    lambda_svc._route_async_failure = functools.partial(send_failure, lambda_svc._route_async_failure)
 
 
 def environment(original, config: dict, code_dir: str, port: int) -> dict:
@@ -57,21 +51,21 @@ def with_live_log(original):
     path = os.environ.get("SLUICE_LAMBDA_LOG")
 
     class Tee:
-        def __init__(self, function: str, stream):
-            self.function, self.stream = function, stream
+        def __init__(self, worker, stream):
+            self.function, self.pid, self.stream = worker.func_name, worker._proc.pid, stream
             self.close = stream.close
 
         def readline(self) -> bytes:
             raw = self.stream.readline()
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
             if line:
-                record = json.dumps({"time": time.time(), "function": self.function, "line": line})
+                record = json.dumps({"time": time.time(), "function": self.function, "pid": self.pid, "line": line})
                 with _log_lock, open(path, "a", encoding="utf-8") as log:
                     log.write(record + "\n")
             return raw
 
     def pump(worker, stream, log_queue):
-        original(worker, Tee(worker.func_name, stream) if path else stream, log_queue)
+        original(worker, Tee(worker, stream) if path else stream, log_queue)
 
     return pump
 
@@ -98,44 +92,3 @@ def into_existing_group(original):
         if not (config.get("LoggingConfig") or {}).get("LogGroup") or log_group(config) in cloudwatch_logs._log_groups:
             original(record, *args, **kwargs)
     return emit
-
-
-def call(function_arn: str, event: dict) -> bool:
-    """Call a function asynchronously, with Lambda's retries and OnFailure; False if there is none."""
-    record, config, _ = lambda_svc._get_func_record_for_ref(function_arn)
-    if not record or not config:
-        return False
-    lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(record, config), event)
-    return True
-
-
-def call_rule_target(arn: str, payload: str) -> None:
-    """EventBridge's call of a Lambda target."""
-    if not call(arn, json.loads(payload)):
-        eventbridge.logger.warning("the target %s of a rule does not exist", arn)
-
-
-def send_failure(original, target_arn: str, function: str, event: dict, result: dict) -> None:
-    """Deliver the record of an asynchronous call that failed for good.
-
-    Fields: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-    """
-    if ":function:" not in target_arn:
-        original(target_arn, function, event, result)
-        return
-    source = lambda_svc._functions.get(function) or {}
-    settings = source.get("event_invoke_config") or (source.get("event_invoke_configs") or {}).get("$LATEST") or {}
-    retries = settings.get("MaximumRetryAttempts")
-    call(target_arn, {
-        "version": "1.0",
-        "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "requestContext": {
-            "requestId": new_uuid(),
-            "functionArn": (source.get("config") or {}).get("FunctionArn", function) + ":$LATEST",
-            "condition": "RetriesExhausted",
-            "approximateInvokeCount": 1 + (2 if retries is None else int(retries)),
-        },
-        "requestPayload": event,
-        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
-        "responsePayload": result.get("body"),
-    })

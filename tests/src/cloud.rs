@@ -52,6 +52,8 @@ pub struct FunctionLine {
     pub time: f64,
     /// The function's name.
     pub function: String,
+    /// The process that wrote it.
+    pub pid: u32,
     /// The line.
     pub line: String,
 }
@@ -199,16 +201,17 @@ impl Cloud {
         Ok(())
     }
 
-    /// Uploads the functions that a template of `cfn/` names, as a deployment to AWS does. The template that refers to
-    /// them.
+    /// Uploads the functions that a template names, as a deployment to AWS does. The template that refers to them. `template`
+    /// is a file of `cfn/`, or an absolute path.
     ///
     /// # Errors
     /// If a function isn't built (`make build`).
     pub async fn package(&self, template: &str) -> anyhow::Result<String> {
-        let (from, to) = (
-            root().join("cfn").join(template),
-            self.folder.path().join(template),
-        );
+        let from = root().join("cfn").join(template);
+        let to = self
+            .folder
+            .path()
+            .join(from.file_name().context("the template is a folder")?);
         let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
         let arguments = [
             "cloudformation",

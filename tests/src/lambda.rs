@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,12 +20,21 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::http::Server;
+use crate::on_failure::Ending;
 
 type Verdict = Result<Value, Value>;
 
+/// An event on its way to the function, and when it has to be done.
+struct Invocation {
+    request_id: String,
+    event: Value,
+    deadline: Duration,
+    verdict: oneshot::Sender<Verdict>,
+}
+
 #[derive(Default)]
 struct Inner {
-    events: VecDeque<(Value, Duration, oneshot::Sender<Verdict>)>,
+    events: VecDeque<Invocation>,
     at_work: Option<oneshot::Sender<Verdict>>,
     log: String,
 }
@@ -37,6 +47,7 @@ struct Runtime {
 
 /// A function: one process of a real binary. It is killed when this is dropped.
 pub struct Function {
+    name: String,
     runtime: Runtime,
     child: Child,
     output: [JoinHandle<()>; 2],
@@ -49,25 +60,75 @@ pub fn built() -> PathBuf {
     std::env::var_os("SLUICE_LAMBDA_DIR").map_or_else(|| root.join("target/lambda"), PathBuf::from)
 }
 
+/// The program of a function.
+///
+/// # Errors
+/// If it isn't built.
+pub fn bootstrap(name: &str) -> anyhow::Result<PathBuf> {
+    let bootstrap = built().join(name).join("bootstrap");
+    ensure!(
+        bootstrap.exists(),
+        "{} is not there: run `make build` first",
+        bootstrap.display()
+    );
+    Ok(bootstrap)
+}
+
+/// A new id, as Lambda gives one to each invocation.
+pub fn request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("8476a536-e9f4-11e8-9739-{next:012x}")
+}
+
+impl Runtime {
+    fn hand_over(
+        &self,
+        request_id: String,
+        event: Value,
+        time: Duration,
+    ) -> oneshot::Receiver<Verdict> {
+        let (verdict, done) = oneshot::channel();
+        let invocation = Invocation {
+            request_id,
+            event,
+            deadline: SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time,
+            verdict,
+        };
+        self.inner.lock().unwrap().events.push_back(invocation);
+        self.more.notify_one();
+        done
+    }
+}
+
 impl Function {
     /// Starts `target/lambda/<name>/bootstrap` with this environment and nothing else but what Lambda sets.
     ///
     /// # Errors
     /// If the binary isn't built (`make build`), or can't be started.
     pub async fn start(name: &str, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let bootstrap = built().join(name).join("bootstrap");
-        ensure!(
-            bootstrap.exists(),
-            "{} is not there: run `make build` first",
-            bootstrap.display()
-        );
+        let program = bootstrap(name)?;
+        let mut command = Command::new(&program);
+        let function = Self::run(name, &mut command, environment).await;
+        function.with_context(|| format!("starting {}", program.display()))
+    }
+
+    /// Starts a function of this name, whatever its program is; the environment is as for [`start`](Self::start).
+    ///
+    /// # Errors
+    /// If the program can't be executed.
+    pub async fn run(
+        name: &str,
+        command: &mut Command,
+        environment: &[(&str, &str)],
+    ) -> std::io::Result<Self> {
         let runtime = Runtime::default();
         let router = axum::Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/{end}", post(end))
             .with_state(runtime.clone());
         let server = Server::start(router).await?;
-        let mut child = Command::new(&bootstrap)
+        let mut child = command
             .env_clear()
             .env(
                 "AWS_LAMBDA_RUNTIME_API",
@@ -86,14 +147,14 @@ impl Function {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", bootstrap.display()))?;
+            .spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let output = [
             tokio::spawn(keep(runtime.clone(), stdout)),
             tokio::spawn(keep(runtime.clone(), stderr)),
         ];
         Ok(Self {
+            name: name.to_owned(),
             runtime,
             child,
             output,
@@ -108,17 +169,32 @@ impl Function {
 
     /// Hands over an event that has to be done in this time.
     pub async fn invoke_within(&self, event: Value, time: Duration) -> Verdict {
-        let (verdict, done) = oneshot::channel();
-        self.runtime
-            .inner
-            .lock()
-            .unwrap()
-            .events
-            .push_back((event, time, verdict));
-        self.runtime.more.notify_one();
+        let done = self.runtime.hand_over(request_id(), event, time);
         let late = tokio::time::timeout(time + Duration::from_secs(5), done).await;
         late.expect("the function outlived its time")
             .expect("the runtime is gone")
+    }
+
+    /// Calls it as an asynchronous invocation, once, and ends its process if the time is over. What it returned, or the
+    /// record for the `OnFailure` destination.
+    pub async fn deliver(&mut self, event: Value, time: Duration) -> Verdict {
+        let request_id = request_id();
+        let done = self
+            .runtime
+            .hand_over(request_id.clone(), event.clone(), time);
+        let ending = tokio::select! {
+            biased;
+            done = done => match done.expect("the runtime is gone") {
+                Ok(returned) => return Ok(returned),
+                Err(error) => Ending::Error(error),
+            },
+            ended = self.child.wait() => Ending::Exited(ended.unwrap()),
+            () = tokio::time::sleep(time) => {
+                self.child.kill().await.unwrap();
+                Ending::TimedOut(time)
+            }
+        };
+        Err(ending.record(&self.name, &request_id, &event))
     }
 
     /// Ends the process; all that it ever wrote, to stdout and stderr.
@@ -128,7 +204,12 @@ impl Function {
     pub async fn end(mut self) -> String {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "the process ended by itself: {ended:?}");
-        self.child.kill().await.unwrap();
+        self.output().await
+    }
+
+    /// All that it ever wrote, to stdout and stderr. It is ended if it hasn't ended by itself.
+    pub async fn output(mut self) -> String {
+        let _ = self.child.kill().await;
         for output in &mut self.output {
             output.await.unwrap();
         }
@@ -159,17 +240,19 @@ async fn keep(runtime: Runtime, output: Option<impl AsyncRead + Unpin>) {
 async fn next(State(runtime): State<Runtime>) -> Response {
     loop {
         let next = runtime.inner.lock().unwrap().events.pop_front();
-        let Some((event, time, verdict)) = next else {
+        let Some(Invocation {
+            request_id,
+            event,
+            deadline,
+            verdict,
+        }) = next
+        else {
             runtime.more.notified().await;
             continue;
         };
         runtime.inner.lock().unwrap().at_work = Some(verdict);
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
         let mut headers = HeaderMap::new();
-        headers.insert(
-            "Lambda-Runtime-Aws-Request-Id",
-            "8476a536-e9f4-11e8-9739-2dfe598c3fcd".parse().unwrap(),
-        );
+        headers.insert("Lambda-Runtime-Aws-Request-Id", request_id.parse().unwrap());
         headers.insert(
             "Lambda-Runtime-Deadline-Ms",
             deadline.as_millis().to_string().parse().unwrap(),

@@ -4,16 +4,20 @@
 //! - What the handlers talk to: [`dms`] is the one model of DMS; [`stack`] is CloudFormation as they read it; [`secrets`]
 //!   is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
 //!   does so over [`http`].
-//! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does.
+//!   [`gate`] stands in anybody's way.
+//! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
+//!   [`on_failure`] is what Lambda says of one that died.
 //! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`]
 //!   is what happens there, for the demo and the lifecycle test.
 
 pub mod callback;
 pub mod cloud;
 pub mod dms;
+pub mod gate;
 pub mod http;
 pub mod lambda;
 pub mod mysql;
+pub mod on_failure;
 pub mod play;
 pub mod rds;
 pub mod request;

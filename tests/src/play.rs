@@ -13,7 +13,7 @@ use crate::cloud::stacks::Sight;
 
 mod scenes;
 
-use scenes::Play;
+pub use scenes::{Play, mappings};
 
 /// What somebody who watches is told.
 #[derive(Debug)]

@@ -6,6 +6,8 @@ mod custom_resources;
 mod document;
 #[path = "template/functions.rs"]
 mod functions;
+#[path = "template/last_words.rs"]
+mod last_words;
 #[path = "template/permissions.rs"]
 mod permissions;
 
@@ -61,8 +63,8 @@ fn what_dms_uses_is_named_without_attributes_that_would_pause_the_task() {
 fn every_end_of_an_update_reaches_dms_post_before_a_task_can_be_paused() {
     let stream = Template::read("stream.yaml");
     let rule = &stream.resource("HealingRule")["Properties"];
-    let function = json!({ "Fn::GetAtt": ["DmsPostFunction", "Arn"] });
-    assert_eq!(rule["Targets"][0]["Arn"], function);
+    let alias = json!({ "Ref": "HealingAlias" });
+    assert_eq!(rule["Targets"][0]["Arn"], alias);
     let pattern = &rule["EventPattern"];
     assert_eq!(pattern["source"], json!(["aws.cloudformation"]));
     assert_eq!(
@@ -84,10 +86,7 @@ fn every_end_of_an_update_reaches_dms_post_before_a_task_can_be_paused() {
     );
     let permission = &stream.resource("HealingPermission")["Properties"];
     assert_eq!(permission["Principal"], "events.amazonaws.com");
-    assert_eq!(
-        permission["FunctionName"],
-        json!({ "Ref": "DmsPostFunction" })
-    );
+    assert_eq!(permission["FunctionName"], alias);
     assert_eq!(
         permission["SourceArn"],
         json!({ "Fn::GetAtt": ["HealingRule", "Arn"] })
@@ -179,7 +178,7 @@ fn what_holds_data_says_what_becomes_of_it() {
             }
         }
     }
-    assert_eq!(seen, 7);
+    assert_eq!(seen, 9);
     let database = Template::read("database.yaml");
     assert_eq!(
         database.resource("DatabaseCluster")["DeletionPolicy"],

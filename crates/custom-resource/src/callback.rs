@@ -23,22 +23,13 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Why the answer did not get through.
-#[derive(Debug)]
-pub(crate) enum NotDelivered {
-    /// The other side refused it for good: an expired URL, most often.
-    Final(String),
-    /// The other side could not be reached, or was too busy, until the attempts or the time ran out.
-    Unreachable(String),
-}
-
 /// Puts the answer to where CloudFormation reads it: no Content-Type, which the signature would not cover, an exact
 /// Content-Length, no redirects.
-pub(crate) async fn put(
-    url: &ResponseUrl,
-    body: &Bytes,
-    end: Deadline,
-) -> Result<(), NotDelivered> {
+///
+/// # Errors
+/// Why the answer did not get through: the other side refused it for good, or could not be reached, or was too busy, until
+/// the attempts or the time ran out. It names the host, and never the URL.
+pub(crate) async fn put(url: &ResponseUrl, body: &Bytes, end: Deadline) -> Result<(), String> {
     let mut http = HttpConnector::new();
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.enforce_http(false);
@@ -48,21 +39,14 @@ pub(crate) async fn put(
     // Reading the system's roots takes longer than everything else here, so only where they are needed.
     let https = HttpsConnectorBuilder::new()
         .with_native_roots()
-        .map_err(|error| {
-            NotDelivered::Unreachable(format!("reading the system's root certificates: {error}"))
-        })?
+        .map_err(|error| format!("reading the system's root certificates: {error}"))?
         .https_only()
         .enable_http1()
         .wrap_connector(http);
     send(https, url, body, end).await
 }
 
-async fn send<C>(
-    connector: C,
-    url: &ResponseUrl,
-    body: &Bytes,
-    end: Deadline,
-) -> Result<(), NotDelivered>
+async fn send<C>(connector: C, url: &ResponseUrl, body: &Bytes, end: Deadline) -> Result<(), String>
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
@@ -74,7 +58,7 @@ where
             .uri(url.uri().clone())
             .header(CONTENT_LENGTH, body.len())
             .body(Full::new(body.clone()))
-            .map_err(|error| NotDelivered::Final(error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         let why = match timeout(
             ATTEMPT_TIMEOUT.min(end.remaining()),
             client.request(request),
@@ -87,10 +71,7 @@ where
             }
             Ok(Ok(response)) => {
                 let status = response.status();
-                return Err(NotDelivered::Final(format!(
-                    "{} answers with status {status}",
-                    url.host()
-                )));
+                return Err(format!("{} answers with status {status}", url.host()));
             }
             Ok(Err(error)) => causes(&error),
             Err(_) => "no answer in time".to_owned(),
@@ -101,11 +82,11 @@ where
             "the answer did not get through: {why}"
         );
         if attempt == ATTEMPTS || Instant::now() + pause >= end.instant() {
-            return Err(NotDelivered::Unreachable(format!(
-                "{}: {why} ({attempt} attempts); a function in a VPC needs a route to S3 (NAT or an S3 endpoint whose \
-                 policy allows CloudFormation's buckets)",
+            return Err(format!(
+                "{}: {why} (attempt {attempt} of {ATTEMPTS}); a function in a VPC needs a route to S3 (NAT, or an S3 \
+                 endpoint whose policy allows CloudFormation's buckets)",
                 url.host()
-            )));
+            ));
         }
         sleep(pause).await;
         pause *= 2;

@@ -1,7 +1,6 @@
 //! One request from payload to answer, with nothing that can escape.
 
 use std::panic::AssertUnwindSafe;
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use futures::FutureExt;
@@ -11,7 +10,7 @@ use tokio::sync::OnceCell;
 use tracing::{Instrument, Span, error, info, info_span};
 
 use crate::answer::{self, Outcome};
-use crate::callback::{self, NotDelivered};
+use crate::callback;
 use crate::deadline::Schedule;
 use crate::event::{self, Asked, Event};
 use crate::last_words::Ending;
@@ -107,7 +106,7 @@ where
     ) -> anyhow::Result<Outcome> {
         match event::decode(event)? {
             Asked::Create { properties } => {
-                let id = PhysicalId::of(&to.stack_id, &to.logical_id);
+                let id = to.made();
                 let request = request(to, id, schedule, properties::decode(properties)?);
                 let handler = self.handler().await?;
                 *entered = true;
@@ -170,11 +169,9 @@ async fn last_words(to: &Recipient, ending: &Ending, context: &Context) -> anyho
     .await
 }
 
-/// Whether nobody listens for an answer any more. Then nothing may be begun: CloudFormation has gone on without us.
+/// Whether nobody waits for an answer any more. Then nothing may be begun: CloudFormation has gone on without us.
 fn is_stale(to: &Recipient) -> bool {
-    let stale = to
-        .listens_until()
-        .is_some_and(|until| until <= SystemTime::now());
+    let stale = to.has_stopped_listening();
     if stale {
         error!(
             "CloudFormation has stopped waiting for this request: it is dropped, and nothing is done for it"
@@ -203,14 +200,12 @@ async fn deliver(
             info!(bytes = body.len(), "CloudFormation has the answer");
             Ok(())
         }
-        Err(NotDelivered::Final(why)) => {
-            error!(
-                "CloudFormation does not take the answer, and another try would not help: {why}"
-            );
-            Ok(())
-        }
-        Err(NotDelivered::Unreachable(why)) => {
-            error!("CloudFormation can't be reached with the answer: {why}");
+        Err(why) => {
+            error!("CloudFormation does not have the answer: {why}");
+            if to.has_stopped_listening() {
+                return Ok(());
+            }
+            // Lambda's next try, or the last words, may come from a place that is let through.
             Err(anyhow::anyhow!("answering CloudFormation: {why}"))
         }
     }
@@ -231,11 +226,12 @@ async fn within<T>(
     schedule: Schedule,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    let work = AssertUnwindSafe(work).catch_unwind();
-    match tokio::time::timeout_at(schedule.cut.instant(), work).await {
+    // The time-out is inside: work that is given up may panic when it is dropped.
+    let work = async { tokio::time::timeout_at(schedule.cut.instant(), work).await };
+    match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(done)) => done,
-        Ok(Err(panic)) => Err(anyhow::Error::msg(reason::of_panic(panic.as_ref()))),
-        Err(_) => Err(anyhow::anyhow!(
+        Err(panic) => Err(anyhow::Error::msg(reason::of_panic(panic.as_ref()))),
+        Ok(Err(_)) => Err(anyhow::anyhow!(
             "the function's time is nearly over and the work is not done: it was given up"
         )),
     }

@@ -10,8 +10,6 @@ use serde_json::Value;
 pub(crate) struct Ending {
     /// `RetriesExhausted`, `EventAgeExceeded`, or a newer one.
     condition: String,
-    /// How often the function was called with this event; 0 if never.
-    attempts: u64,
     /// The function's name.
     function: String,
     /// Lambda's id of the invocation.
@@ -33,16 +31,20 @@ impl Ending {
         let arn = text("/requestContext/functionArn");
         Self {
             condition: text("/requestContext/condition"),
-            attempts: record
-                .pointer("/requestContext/approximateInvokeCount")
-                .and_then(Value::as_u64)
-                .unwrap_or_default(),
             // arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>]
             function: arn.split(':').nth(6).unwrap_or(&arn).to_owned(),
             request_id: text("/requestContext/requestId"),
-            error: text("/responsePayload/errorMessage"),
+            error: without_prefix(&text("/responsePayload/errorMessage")).to_owned(),
         }
     }
+}
+
+/// What Lambda says of an end, less the request's id, which is told anyway: `RequestId: 1c2… Error: Task timed out …`.
+fn without_prefix(error: &str) -> &str {
+    let said = error
+        .strip_prefix("RequestId: ")
+        .and_then(|rest| rest.split_once(" Error: "));
+    said.map_or(error, |(_, said)| said)
 }
 
 impl fmt::Display for Ending {
@@ -58,24 +60,20 @@ impl fmt::Display for Ending {
             or(&self.function, "(unknown)"),
             or(&self.request_id, "(unknown)"),
         );
-        match (self.attempts, self.condition.as_str()) {
-            (0, "EventAgeExceeded") => {
-                write!(
-                    f,
-                    "Lambda never got to call function {function}: the event grew too old, for want of concurrency or by throttling"
-                )?;
-            }
-            _ => {
-                let error = or(
-                    &self.error,
-                    "it was killed, for time or memory, or it could not start",
-                );
-                write!(f, "function {function} ended without an answer: {error}")?;
-            }
+        if self.condition == "EventAgeExceeded" {
+            return write!(
+                f,
+                "Lambda did not get to run function {function} in time: its event grew too old (throttling, or no \
+                 concurrency left; Lambda request {request})"
+            );
         }
+        let error = or(
+            &self.error,
+            "it was killed, for time or memory, or it could not start",
+        );
         write!(
             f,
-            " (what it wrote is in its own log, Lambda request {request})"
+            "function {function} ended without an answer: {error} (what it wrote is in its own log, Lambda request {request})"
         )
     }
 }
@@ -96,7 +94,7 @@ mod tests {
                 "condition": "RetriesExhausted", "approximateInvokeCount": 1,
             },
             "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
-            "responsePayload": { "errorMessage": "Task timed out after 900.00 seconds" },
+            "responsePayload": { "errorMessage": "RequestId: e4b46cbf Error: Task timed out after 900.00 seconds" },
         });
         let said = Ending::of(&record).to_string();
         assert!(
@@ -113,7 +111,7 @@ mod tests {
         let record = json!({ "requestContext": { "condition": "EventAgeExceeded", "approximateInvokeCount": 0 } });
         let said = Ending::of(&record).to_string();
         assert!(
-            said.starts_with("Lambda never got to call function (unknown)"),
+            said.starts_with("Lambda did not get to run function (unknown)"),
             "{said}"
         );
     }

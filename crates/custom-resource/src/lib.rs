@@ -29,7 +29,7 @@
 //! - **Deletes pass.** A Delete is never refused for its properties. (`a_delete_is_decoded_whatever_its_properties_are`)
 //! - **As signed.** The PUT has the very path and query of the URL, no Content-Type, and an exact Content-Length. What can
 //!   pass is tried again, never beyond the time there is; a refusal is not. (`the_put_is_what_the_signature_covers`,
-//!   `a_callback_that_refuses_is_not_tried_again`)
+//!   `a_callback_that_refuses_is_not_tried_again_but_left_to_the_last_words`)
 //! - **Out of sight.** The URL, which is a credential, is taken out of the event first; it is in no log and no error, at any
 //!   level. [`ResponseUrl`] does not show it. (`protocol`, `binaries`)
 //!

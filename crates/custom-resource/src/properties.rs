@@ -25,8 +25,25 @@ pub(crate) fn decode<P: DeserializeOwned>(mut properties: Value) -> anyhow::Resu
         } else {
             format!(".{path}")
         };
-        anyhow::anyhow!("ResourceProperties{path}: {}", error.inner())
+        let said = without_value(&error.inner().to_string());
+        anyhow::anyhow!("ResourceProperties{path}: {said}")
     })
+}
+
+/// What serde says of a value, less the text of it: that may be a password, or SQL with values.
+fn without_value(said: &str) -> String {
+    for start in [
+        "invalid type: string",
+        "invalid value: string",
+        "unknown variant",
+    ] {
+        if let Some(rest) = said.strip_prefix(start) {
+            // The last one: the value may hold the words too.
+            let (_, expected) = rest.rsplit_once(", expected ").unwrap_or_default();
+            return format!("{start}, expected {expected}");
+        }
+    }
+    said.to_owned()
 }
 
 /// Decodes a scalar in either spelling: CloudFormation writes every scalar of a template as a string, tests and people
@@ -86,6 +103,13 @@ mod tests {
         hours: u16,
         #[serde(default)]
         list: Vec<Item>,
+        sort: Option<Sort>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    enum Sort {
+        Up,
+        Down,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -113,7 +137,8 @@ mod tests {
             decode::<Properties>(properties).unwrap(),
             Properties {
                 hours: 1,
-                list: vec![]
+                list: vec![],
+                sort: None,
             }
         );
     }
@@ -140,8 +165,31 @@ mod tests {
         );
         let bad = reason(json!({ "Hours": "1", "Lisst": [] }));
         assert!(
-            bad.contains("unknown field `Lisst`, expected `Hours` or `List`"),
+            bad.contains("unknown field `Lisst`, expected one of `Hours`, `List`, `Sort`"),
             "{bad}"
+        );
+    }
+
+    #[test]
+    fn the_text_of_a_bad_property_is_not_repeated() {
+        let secret = "INSERT INTO t VALUES ('s3cret, expected ')";
+        for properties in [
+            json!(secret),
+            json!({ "Hours": "1", "List": secret }),
+            json!({ "Hours": "1", "List": [secret] }),
+            json!({ "Hours": "1", "Sort": secret }),
+            json!({ "Hours": secret }),
+        ] {
+            let bad = reason(properties);
+            assert!(!bad.contains("s3cret"), "{bad}");
+        }
+        assert_eq!(
+            reason(json!({ "Hours": "1", "List": secret })),
+            "ResourceProperties.List: invalid type: string, expected a sequence"
+        );
+        assert_eq!(
+            reason(json!({ "Hours": "1", "Sort": secret })),
+            "ResourceProperties.Sort: unknown variant, expected `Up` or `Down`"
         );
     }
 

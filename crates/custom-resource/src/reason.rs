@@ -28,8 +28,13 @@ impl Reason {
         }
     }
 
-    /// The same reason, `bytes` shorter or more. The head is kept: it names what was being done.
+    /// The same reason, `bytes` shorter or more. The head is kept: it names what was being done. The place of the log goes
+    /// once nothing of the text is left.
     pub(crate) fn shortened(mut self, bytes: usize) -> Self {
+        if self.head == "…" {
+            self.log.clear();
+            return self;
+        }
         let keep = match self.head.strip_suffix('…') {
             Some(head) => head.len().saturating_sub(bytes),
             None => self.head.len().saturating_sub(bytes + '…'.len_utf8()),
@@ -41,13 +46,16 @@ impl Reason {
 
     /// Whether nothing of it is left to shorten.
     pub(crate) fn is_empty(&self) -> bool {
-        self.head == "…"
+        self.head == "…" && self.log.is_empty()
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.head, self.log)
+        match self.log.as_str() {
+            "" => f.write_str(&self.head),
+            log => write!(f, "{} {log}", self.head),
+        }
     }
 }
 
@@ -113,5 +121,6 @@ mod tests {
             reason = reason.shortened(3);
         }
         assert!(reason.is_empty());
+        assert_eq!(reason.to_string(), "…");
     }
 }

@@ -75,6 +75,12 @@ impl Recipient {
                     .min(expires.unwrap_or(self.service_timeout)),
         )
     }
+
+    /// Whether that moment is over.
+    pub(crate) fn has_stopped_listening(&self) -> bool {
+        self.listens_until()
+            .is_some_and(|until| until <= SystemTime::now())
+    }
 }
 
 /// The property of that name, in either spelling. What is out of CloudFormation's bounds is not believed.

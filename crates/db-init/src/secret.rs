@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
@@ -26,7 +28,14 @@ impl SecretsManager {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+        // Without a limit, a neighbour that takes connections and never answers would hold the whole of our time.
+        let patience = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(10))
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .timeout_config(patience);
         Self::new(&config.load().await)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use aws_sdk_cloudformation::error::DisplayErrorContext;
@@ -50,6 +50,9 @@ pub struct Watch {
 }
 
 const POLL: Duration = Duration::from_millis(200);
+
+/// Longer than any operation here takes, and shorter than CloudFormation waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Cloud {
     /// Creates or updates a stack through a change set, and shows what happens until it has come to an end. The status in
@@ -227,9 +230,14 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
-        let mut began = false;
+        let (mut began, since) = (false, Instant::now());
         loop {
             let status = self.status(stack_id).await?;
+            ensure!(
+                since.elapsed() < PATIENCE,
+                "stack {stack_id} is still {status}\n{}",
+                self.log()
+            );
             self.look(stack_id, watch, show).await?;
             began |= status != before;
             if began && !status.ends_with("_IN_PROGRESS") {

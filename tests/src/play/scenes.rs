@@ -18,18 +18,24 @@ const DATABASE: &str = "sluice-database";
 const STREAM: &str = "sluice-stream";
 
 /// What the scenes share: the cloud, and how far the stacks have come.
-pub(super) struct Play {
-    pub(super) cloud: Cloud,
+pub struct Play {
+    /// Where the stacks are.
+    pub cloud: Cloud,
     watch: Watch,
     database: String,
     stream: String,
     parameters: BTreeMap<&'static str, String>,
     deployments: u32,
-    pub(super) task: Option<Arn>,
+    /// The stream's task, once there is one.
+    pub task: Option<Arn>,
 }
 
 impl Play {
-    pub(super) async fn new(cloud: Cloud) -> anyhow::Result<Self> {
+    /// A play that has not begun.
+    ///
+    /// # Errors
+    /// If the templates can't be packaged: a function isn't built (`make build`).
+    pub async fn new(cloud: Cloud) -> anyhow::Result<Self> {
         let (database, stream) =
             tokio::try_join!(cloud.package("database.yaml"), cloud.package("stream.yaml"))?;
         let (parameters, watch) = (BTreeMap::new(), Watch::default());
@@ -51,7 +57,11 @@ impl Play {
             .unwrap_or_default()
     }
 
-    pub(super) async fn database(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+    /// Creates the database's stack. The status in which it ended.
+    ///
+    /// # Errors
+    /// If the database is not ready for CDC.
+    pub async fn database(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let parameters = BTreeMap::from([
             ("DatabaseName", "blog".to_owned()),
             // The database here has a certificate of the local cloud's own authority, and is verified like any other.
@@ -104,8 +114,11 @@ impl Play {
         Ok(ended)
     }
 
-    /// Deploys the stream stack with these parameters changed, as `make deploy-stream` does.
-    async fn deploy(
+    /// Deploys the stream stack with these parameters changed, as `make deploy-stream` does. The status in which it ended.
+    ///
+    /// # Errors
+    /// If it can't be deployed at all.
+    pub async fn deploy(
         &mut self,
         changed: &[(&'static str, &str)],
         tell: &mut dyn FnMut(Line),
@@ -135,7 +148,11 @@ impl Play {
         Ok(ended)
     }
 
-    pub(super) async fn stream(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+    /// Creates the stream's stack. The status in which it ended.
+    ///
+    /// # Errors
+    /// If it ended in another one than it should.
+    pub async fn stream(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let ended = self.deploy(&[], tell).await?;
         ensure!(ended == "CREATE_COMPLETE", "the stack ended in {ended}");
         let outputs = self.cloud.outputs(STREAM).await?;
@@ -223,8 +240,11 @@ impl Play {
         Ok(())
     }
 
-    /// As [`Self::resumed`], after the stack's operation is over.
-    async fn resumed_within(
+    /// Waits until the task runs again, resumed and without a mark, though the stack's operation is over.
+    ///
+    /// # Errors
+    /// If it doesn't in that time.
+    pub async fn resumed_within(
         &mut self,
         time: Duration,
         tell: &mut dyn FnMut(Line),
@@ -248,7 +268,8 @@ impl Play {
     }
 }
 
-fn mappings(table: &str) -> String {
+/// Table mappings with this table alone.
+pub fn mappings(table: &str) -> String {
     let rule = serde_json::json!({
         "rule-type": "selection", "rule-id": "1", "rule-name": "1", "rule-action": "include",
         "object-locator": { "schema-name": "blog", "table-name": table },

@@ -43,6 +43,9 @@ async fn a_create_that_is_cancelled_while_it_waits_starts_nothing_any_more() {
     };
     let (created, ()) = tokio::join!(scene.deploy(), cancelled);
     let reason = format!("{:#}", created.unwrap_err());
-    assert!(reason.contains("it is not started, since the stack is ROLLBACK_IN_PROGRESS"), "{reason}");
+    assert!(
+        reason.contains("it is not started, since the stack is ROLLBACK_IN_PROGRESS"),
+        "{reason}"
+    );
     assert_eq!(scene.status(), TaskStatus::Ready);
 }
