@@ -72,6 +72,16 @@ impl Stack {
         self.state().changes = Some(changes);
     }
 
+    /// The stack is carried on without a change set that anybody knows.
+    pub fn changes_unseen(&self) {
+        self.state().changes = None;
+    }
+
+    /// The tasks that `ListStackResources` shows from now on, in place of those before.
+    pub fn lists(&self, tasks: Vec<TaskResource>) {
+        self.state().tasks = tasks;
+    }
+
     /// The stack's status changes.
     pub fn becomes(&self, status: &str) {
         self.state().status = status.to_owned();
@@ -93,6 +103,7 @@ pub fn modified(logical_id: &str, resource_type: &str, physical_id: &Arn) -> Res
         replacement: Some("False".to_owned()),
         scope: vec!["Properties".to_owned()],
         details: vec![("Properties".to_owned(), Some("TableMappings".to_owned()))],
+        change_set: None,
     }
 }
 

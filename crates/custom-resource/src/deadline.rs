@@ -1,5 +1,6 @@
 //! When work has to be over.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -27,6 +28,23 @@ impl Deadline {
     /// The same moment on tokio's clock.
     pub fn instant(self) -> Instant {
         self.0
+    }
+
+    /// Does a step of the work, but not for longer than this; `doing` names the step, gerund and object.
+    ///
+    /// # Errors
+    /// The step's own, or that it was not done in time. Without this the guard's cut ends the work, which knows no steps.
+    pub async fn limit<T>(
+        self,
+        doing: impl fmt::Display,
+        step: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        match tokio::time::timeout_at(self.0, step).await {
+            Ok(done) => done,
+            Err(_) => Err(anyhow::anyhow!(
+                "{doing}: not done when the function's time was nearly over"
+            )),
+        }
     }
 }
 
@@ -77,6 +95,22 @@ mod tests {
         let long = Schedule::within(Duration::from_secs(900));
         assert_eq!(long.work.remaining(), Duration::from_secs(885));
         assert_eq!(long.cut.remaining(), Duration::from_secs(888));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_takes_too_long_is_named() {
+        let deadline = Deadline::after(Duration::from_secs(5));
+        let step = deadline.limit(
+            "counting sheep",
+            std::future::pending::<anyhow::Result<()>>(),
+        );
+        let error = step.await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "counting sheep: not done when the function's time was nearly over"
+        );
+        assert!(deadline.has_passed());
+        assert_eq!(deadline.limit("nothing", async { Ok(7) }).await.unwrap(), 7);
     }
 
     #[tokio::test(start_paused = true)]

@@ -226,15 +226,21 @@ async fn within<T>(
     schedule: Schedule,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    // The time-out is inside: work that is given up may panic when it is dropped.
-    let work = async { tokio::time::timeout_at(schedule.cut.instant(), work).await };
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(done)) => done,
-        Err(panic) => Err(anyhow::Error::msg(reason::of_panic(panic.as_ref()))),
-        Ok(Err(_)) => Err(anyhow::anyhow!(
-            "the function's time is nearly over and the work is not done: it was given up"
-        )),
-    }
+    // The time-out is inside: work that is given up may panic when it is dropped. So is the making of an error's words: a
+    // type's Display may panic as well.
+    let work = async {
+        let work = tokio::time::timeout_at(schedule.cut.instant(), work);
+        let done = work.await.unwrap_or_else(|_| {
+            Err(anyhow::anyhow!(
+                "the function's time is nearly over and the work is not done: it was given up"
+            ))
+        });
+        done.map_err(|error| anyhow::Error::msg(format!("{error:#}")))
+    };
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(anyhow::Error::msg(reason::of_panic(panic.as_ref()))))
 }
 
 fn request<P>(

@@ -13,9 +13,6 @@ pub(crate) fn patience(refusals: u32) -> Duration {
     Duration::from_secs(1 << refusals.min(3))
 }
 
-/// For how long after a start a status at rest may be an old one.
-pub(crate) const LAG: Duration = Duration::from_secs(30);
-
 /// Tasks by their ARNs.
 pub(crate) fn by_arn(tasks: Vec<Task>) -> HashMap<Arn, Task> {
     tasks

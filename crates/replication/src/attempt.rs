@@ -1,14 +1,15 @@
 //! One task on its way to run.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::apply::{LAG, patience};
+use crate::apply::patience;
 use crate::hints;
 use crate::observe::{Predecessor, StackTask};
-use crate::plan::{self, Occasion, Run};
+use crate::plan::{self, LAG, Moment, Occasion, Run};
 use crate::task::{Task, TaskStatus};
 use crate::tasks::{Start, Tasks, TasksError};
 
@@ -22,6 +23,8 @@ pub(crate) enum Phase {
         how: Start,
         not_before: Instant,
         refusals: u32,
+        /// What DMS said when it last refused.
+        refused: Option<String>,
         other_tried: bool,
     },
     /// DMS has taken the start.
@@ -55,18 +58,47 @@ impl Attempt {
         !matches!(self.phase, Phase::Done { .. } | Phase::Failed(_))
     }
 
+    /// Whether it is to be started now.
+    pub(crate) fn is_due(&self) -> bool {
+        matches!(self.phase, Phase::Due { not_before, .. } if Instant::now() >= not_before)
+            && self.it.task.status.rests()
+    }
+
+    /// Gives up: the time is over.
+    pub(crate) fn give_up(&mut self, waited: Duration) {
+        let mut state = hints::state(&self.it.task);
+        if let Phase::Due {
+            refused: Some(said),
+            ..
+        } = &self.phase
+        {
+            state = format!(
+                "{state}, and DMS does not start it: {}",
+                hints::with_hint(said)
+            );
+        }
+        self.phase = Phase::Failed(format!("{state} after {} s of waiting", waited.as_secs()));
+    }
+
     /// Takes note of the task's present state.
     pub(crate) fn advance(
         &mut self,
         occasion: Occasion,
         predecessors: &HashMap<String, Predecessor>,
+        moment: Moment,
     ) {
         let task = &self.it.task;
         match &mut self.phase {
             Phase::Deciding => {
-                let decision = plan::run(&self.it, occasion, predecessors.get(&self.it.logical_id));
+                let predecessor = predecessors.get(&self.it.logical_id);
+                let decision = plan::run(&self.it, occasion, predecessor, moment);
                 self.phase = match &decision {
-                    Run::Wait => return,
+                    Run::Wait(_) => {
+                        if moment.watched.is_zero() {
+                            info!("task {} is {}: {decision}", task.name, task.status);
+                        }
+                        return;
+                    }
                     Run::Runs => Phase::Done {
                         runs: true,
                         by: None,
@@ -75,6 +107,7 @@ impl Attempt {
                         how: how.clone(),
                         not_before: Instant::now(),
                         refusals: 0,
+                        refused: None,
                         other_tried: false,
                     },
                     Run::Leave(_) => Phase::Done {
@@ -84,7 +117,10 @@ impl Attempt {
                     Run::Fail(why) => Phase::Failed((*why).to_owned()),
                 };
                 match (&decision, &task.status) {
-                    (Run::Leave(_), TaskStatus::Failed | TaskStatus::FailedMove) => {
+                    (
+                        Run::Leave(_),
+                        TaskStatus::Failed | TaskStatus::FailedMove | TaskStatus::Stopped,
+                    ) if !plan::has_finished(task) => {
                         warn!("task {}: {decision}; {}", task.name, hints::state(task));
                     }
                     _ => info!("task {} is {}: {decision}", task.name, task.status),
@@ -124,7 +160,20 @@ impl Attempt {
                     _ => return,
                 };
             }
-            Phase::Due { .. } | Phase::Done { .. } | Phase::Failed(_) => {}
+            Phase::Due { .. } => match task.status {
+                TaskStatus::Running => {
+                    info!("task {}: it runs; somebody else has started it", task.name);
+                    self.phase = Phase::Done {
+                        runs: true,
+                        by: None,
+                    };
+                }
+                TaskStatus::Deleting => {
+                    self.phase = Phase::Failed("it is being deleted".to_owned());
+                }
+                _ => {}
+            },
+            Phase::Done { .. } | Phase::Failed(_) => {}
         }
     }
 
@@ -133,6 +182,7 @@ impl Attempt {
         let Phase::Due {
             how,
             refusals,
+            refused,
             other_tried,
             ..
         } = self.phase.clone()
@@ -159,25 +209,22 @@ impl Attempt {
                     moved: false,
                 }
             }
-            Err(TasksError::WrongStart(message))
-                if !other_tried && !matches!(how, Start::At(_)) =>
-            {
-                info!(
-                    "task {}: DMS wants the other way to start: {message}",
-                    task.name
-                );
-                let how = if how == Start::Resume {
-                    Start::First
-                } else {
-                    Start::Resume
-                };
-                Phase::Due {
-                    how,
-                    not_before: Instant::now(),
-                    refusals,
-                    other_tried: true,
+            Err(TasksError::WrongStart(message)) => match other_way(&how, task) {
+                Some(other) if !other_tried => {
+                    info!(
+                        "task {}: DMS wants the other way to start: {message}",
+                        task.name
+                    );
+                    Phase::Due {
+                        how: other,
+                        not_before: Instant::now(),
+                        refusals,
+                        refused,
+                        other_tried: true,
+                    }
                 }
-            }
+                _ => Phase::Failed(hints::with_hint(&message)),
+            },
             Err(TasksError::InvalidState(message)) => {
                 info!("task {}: DMS does not start it now: {message}", task.name);
                 untested = message.contains("Test connection").then(|| task.clone());
@@ -186,6 +233,7 @@ impl Attempt {
                     how,
                     not_before,
                     refusals: refusals + 1,
+                    refused: Some(message),
                     other_tried,
                 }
             }
@@ -195,5 +243,15 @@ impl Attempt {
             ))),
         };
         untested
+    }
+}
+
+/// The other start type: a task that has a position keeps it.
+fn other_way(how: &Start, task: &Task) -> Option<Start> {
+    match how {
+        Start::First => Some(Start::Resume),
+        // Where a task that replaces another resumes, if it ran without coming up, nobody can tell.
+        Start::At(_) => None,
+        Start::Resume => Some(task.checkpoint.clone().map_or(Start::First, Start::At)),
     }
 }

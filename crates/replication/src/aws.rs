@@ -14,11 +14,12 @@ pub(crate) async fn config() -> SdkConfig {
     let tls = Provider::Rustls(CryptoMode::Ring);
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(Builder::new().tls_provider(tls).build_https())
-        // DMS throttles by a bucket that refills slowly: more attempts than the SDK's three.
+        // DMS throttles by a bucket that refills slowly: more attempts than the SDK's three, and none that waits for long
+        // while others take what comes in.
         .retry_config(
             RetryConfig::standard()
-                .with_max_attempts(8)
-                .with_max_backoff(Duration::from_secs(8)),
+                .with_max_attempts(12)
+                .with_max_backoff(Duration::from_secs(4)),
         )
         .timeout_config(
             TimeoutConfig::builder()
@@ -30,8 +31,8 @@ pub(crate) async fn config() -> SdkConfig {
         .await
 }
 
-/// The service's code and message, where it answered; the chain of causes where it didn't. The SDK's own `Display` says
-/// only "service error".
+/// The service's code and message, where it answered; the chain of causes and what helps where it didn't. The SDK's own
+/// `Display` says only "service error".
 pub(crate) fn words<E, R>(error: SdkError<E, R>) -> anyhow::Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -40,6 +41,12 @@ where
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => anyhow::anyhow!("{code}: {message}"),
         (Some(code), None) => anyhow::anyhow!("{code}"),
+        _ if matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)) => {
+            anyhow::Error::new(error).context(
+                "the service can't be reached; from a VPC that takes a NAT gateway or the service's VPC endpoint, and a \
+                 security group that lets HTTPS out",
+            )
+        }
         _ => anyhow::Error::new(error),
     }
 }

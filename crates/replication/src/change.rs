@@ -19,6 +19,8 @@ pub struct ResourceChange {
     pub scope: Vec<String>,
     /// The changed properties and attributes: (`Properties`, name), or (another scope, no name).
     pub details: Vec<(String, Option<String>)>,
+    /// A nested stack's own change set, where it has one.
+    pub change_set: Option<String>,
 }
 
 /// What is known of the change that a deployment makes.
@@ -43,12 +45,15 @@ const HARMLESS: [&str; 6] = [
 const TASK: &str = "AWS::DMS::ReplicationTask";
 const ENDPOINT: &str = "AWS::DMS::Endpoint";
 const INSTANCE: &str = "AWS::DMS::ReplicationInstance";
+pub(crate) const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
 
 impl ResourceChange {
-    /// Whether the resource exists already and gets other properties, another physical id, or goes.
-    fn matters(&self) -> bool {
+    /// Whether the resource exists already and gets other properties, another physical id, or goes. Undone, what was added
+    /// goes.
+    fn matters(&self, undoing: bool) -> bool {
         match self.action.as_str() {
-            "Add" | "Import" => false,
+            "Add" => undoing,
+            "Import" => false,
             "Modify" => !self.is_harmless(),
             // Remove, Dynamic (decided while the change runs), and what nobody knows yet.
             _ => true,
@@ -75,15 +80,16 @@ impl ResourceChange {
 }
 
 impl Change {
-    /// Why the change touches this task, or `None` if it doesn't. `logical_id` is the task's name in the template.
-    pub fn touches(&self, logical_id: &str, task: &Task) -> Option<String> {
+    /// Why the change, or its undoing, touches this task; `None` if it doesn't. `logical_id` is the task's name in the
+    /// template.
+    pub fn touches(&self, logical_id: &str, task: &Task, undoing: bool) -> Option<String> {
         let changes = match self {
             Self::Unknown(why) => return Some(format!("it is not known what changes ({why})")),
             Self::Known(changes) => changes,
         };
         changes
             .iter()
-            .filter(|change| change.matters())
+            .filter(|change| change.matters(undoing))
             .find_map(|change| {
                 let is =
                     |arn: &crate::task::Arn| change.physical_id.as_deref() == Some(arn.as_str());
@@ -92,6 +98,10 @@ impl Change {
                     ENDPOINT if is(&task.source) => "its source endpoint changes",
                     ENDPOINT if is(&task.target) => "its target endpoint changes",
                     INSTANCE if is(&task.instance) => "its replication instance changes",
+                    // What has a change set of its own is here with what that changes.
+                    NESTED_STACK if change.change_set.is_none() => {
+                        "a nested stack changes without a change set of its own, so that anything in it may change"
+                    }
                     _ => return None,
                 };
                 Some(format!(
@@ -101,15 +111,16 @@ impl Change {
             })
     }
 
-    /// Whether the change takes this task out of the stack.
-    pub fn removes(&self, logical_id: &str) -> bool {
+    /// Whether the change, or its undoing, takes this task out of the stack.
+    pub fn removes(&self, logical_id: &str, undoing: bool) -> bool {
         let Self::Known(changes) = self else {
             return false;
         };
+        let taking = if undoing { "Add" } else { "Remove" };
         changes.iter().any(|change| {
             change.resource_type == TASK
                 && change.logical_id == logical_id
-                && change.action == "Remove"
+                && change.action == taking
         })
     }
 

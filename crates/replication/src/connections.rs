@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::stream::{StreamExt, iter};
 use tokio::time::Instant;
 use tracing::info;
 
+use crate::apply::CONCURRENCY;
 use crate::task::{Arn, Task};
 use crate::tasks::{Connection, Tasks, TasksError};
 
@@ -66,12 +68,18 @@ impl Connections {
             .into_iter()
             .map(|it| ((it.endpoint.clone(), it.instance.clone()), it))
             .collect();
-        let wanted: BTreeSet<Route> = tasks.iter().flat_map(routes).collect();
         let mut readiness = HashMap::new();
-        for route in wanted {
-            let ready = self.route(dms, &route, found.get(&route)).await?;
-            readiness.insert(route, ready);
+        let mut untested = Vec::new();
+        for route in tasks.iter().flat_map(routes).collect::<BTreeSet<Route>>() {
+            match self.result(&route, found.get(&route)) {
+                Some(result) => drop(readiness.insert(route, result)),
+                None => {
+                    let status = found.get(&route).map(|it| it.status.clone());
+                    untested.push((route, status.unwrap_or_default()));
+                }
+            }
         }
+        readiness.extend(self.test(dms, untested).await);
         let worst = |task: &Task| {
             let both = routes(task)
                 .map(|route| readiness.get(&route).cloned().unwrap_or(Readiness::Testing));
@@ -85,75 +93,77 @@ impl Connections {
         Ok(tasks.iter().map(worst).collect())
     }
 
-    /// Forgets that a task's connections were tested: DMS says that they are not.
-    pub(crate) async fn test_again<T: Tasks>(
-        &mut self,
-        dms: &T,
-        task: &Task,
-    ) -> anyhow::Result<()> {
-        for route in routes(task) {
-            self.test(dms, &route, "successful").await?;
-        }
-        Ok(())
+    /// Has the connections of these tasks tested again: DMS says that they are not, whatever it reports.
+    pub(crate) async fn test_again<T: Tasks>(&mut self, dms: &T, tasks: &[Task]) {
+        let routes: BTreeSet<Route> = tasks.iter().flat_map(routes).collect();
+        let routes = routes.into_iter().map(|it| (it, "successful".to_owned()));
+        // A test that can't even be asked for is asked for again, and then counts, once its task is due again.
+        self.test(dms, routes.collect()).await;
     }
 
-    async fn route<T: Tasks>(
-        &mut self,
-        dms: &T,
-        route: &Route,
-        connection: Option<&Connection>,
-    ) -> anyhow::Result<Readiness> {
+    /// What DMS reports of a connection, as far as it is the present state; `None` if it has to be tested.
+    fn result(&mut self, route: &Route, connection: Option<&Connection>) -> Option<Readiness> {
         let status = connection.map_or("", |connection| connection.status.as_str());
         let asked = self.asked.get_mut(route);
+        let has_asked = asked.is_some();
         let is_result = asked.is_none_or(|asked| {
             asked.moved |= status != asked.before;
             asked.moved || asked.at.elapsed() >= LAG
         });
-        let has_asked = self.asked.contains_key(route);
         match status {
-            "testing" => Ok(Readiness::Testing),
-            "successful" if is_result => Ok(Readiness::Ready),
+            "testing" => Some(Readiness::Testing),
+            "successful" if is_result => Some(Readiness::Ready),
             "failed" if is_result && has_asked => {
                 let why = connection
                     .and_then(|connection| connection.last_failure.as_deref())
                     .unwrap_or("(no message)");
-                Ok(Readiness::Failed(format!(
+                Some(Readiness::Failed(format!(
                     "the connection test of endpoint {} failed: {why}",
                     route.0
                 )))
             }
             // A failure of the past is worth another test.
-            _ if !has_asked || is_result => self.test(dms, route, status).await,
-            _ => Ok(Readiness::Testing),
+            _ if !has_asked || is_result => None,
+            _ => Some(Readiness::Testing),
         }
     }
 
+    /// Asks for tests, with the statuses that DMS reported before.
     async fn test<T: Tasks>(
         &mut self,
         dms: &T,
-        route: &Route,
-        before: &str,
-    ) -> anyhow::Result<Readiness> {
-        let (endpoint, instance) = route;
-        match dms.test_connection(endpoint, instance).await {
-            Ok(()) => info!("testing the connection of endpoint {endpoint}"),
-            // Somebody tests it already.
-            Err(TasksError::InvalidState(_)) => {}
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("testing the connection of endpoint {endpoint}"));
-            }
+        untested: Vec<(Route, String)>,
+    ) -> Vec<(Route, Readiness)> {
+        let tests = untested.into_iter().map(|(route, before)| async move {
+            let asked = dms.test_connection(&route.0, &route.1).await;
+            (route, before, asked)
+        });
+        let tests: Vec<_> = iter(tests.collect::<Vec<_>>())
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await;
+        let mut readiness = Vec::new();
+        for (route, before, asked) in tests {
+            let endpoint = &route.0;
+            let now = match asked {
+                Ok(()) => {
+                    info!("testing the connection of endpoint {endpoint}");
+                    Readiness::Testing
+                }
+                // Somebody tests it already.
+                Err(TasksError::InvalidState(_)) => Readiness::Testing,
+                Err(error) => Readiness::Failed(format!(
+                    "testing the connection of endpoint {endpoint}: {:#}",
+                    anyhow::Error::new(error)
+                )),
+            };
+            let at = Instant::now();
+            let moved = false;
+            self.asked
+                .insert(route.clone(), Asked { at, before, moved });
+            readiness.push((route, now));
         }
-        let before = before.to_owned();
-        self.asked.insert(
-            route.clone(),
-            Asked {
-                at: Instant::now(),
-                before,
-                moved: false,
-            },
-        );
-        Ok(Readiness::Testing)
+        readiness
     }
 }
 

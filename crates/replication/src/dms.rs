@@ -1,12 +1,15 @@
 //! DMS itself, through the SDK, whose types end here.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use aws_config::SdkConfig;
-use aws_sdk_databasemigration::Client;
+use aws_sdk_databasemigration::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_databasemigration::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_databasemigration::primitives::DateTime;
 use aws_sdk_databasemigration::types::{self, Filter, StartReplicationTaskTypeValue, Tag};
+use aws_sdk_databasemigration::{Client, config};
 
 use crate::aws::words;
 use crate::task::{Arn, MigrationType, Task, TaskStatus};
@@ -21,7 +24,13 @@ pub struct Dms(Client);
 
 impl Dms {
     pub(crate) fn new(config: &SdkConfig) -> Self {
-        Self(Client::new(config))
+        // The SDK gives up retrying when too many calls of a process were throttled. With hundreds of tasks that is how
+        // DMS sets the pace; the deadline is the bound.
+        let unbounded = RetryPartition::custom("dms")
+            .token_bucket(TokenBucket::unlimited())
+            .build();
+        let config = config::Builder::from(config).retry_partition(unbounded);
+        Self(Client::from_conf(config.build()))
     }
 }
 
@@ -163,7 +172,15 @@ fn filter(name: &str, arns: &[Arn]) -> anyhow::Result<Filter> {
 }
 
 fn task(task: types::ReplicationTask) -> Task {
+    let stats = task.replication_task_stats.as_ref();
+    let moment = |date: Option<DateTime>| date.and_then(|date| SystemTime::try_from(date).ok());
     Task {
+        started_at: moment(
+            stats
+                .and_then(|stats| stats.start_date)
+                .max(task.replication_task_start_date),
+        ),
+        stopped_at: moment(stats.and_then(|stats| stats.stop_date)),
         arn: Arn::new(task.replication_task_arn.unwrap_or_default()),
         name: task.replication_task_identifier.unwrap_or_default(),
         status: TaskStatus::from(task.status.as_deref().unwrap_or_default()),

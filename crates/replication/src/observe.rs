@@ -23,11 +23,24 @@ pub struct StackTask {
     pub updated: bool,
 }
 
-/// The stack's status, and what its deployment changes.
-pub(crate) async fn deployment(
+/// What reading all of it is called in a reason.
+pub(crate) const READING: &str = "reading the stack and its replication tasks";
+
+/// The stack's status, what its deployment changes, and its tasks.
+pub(crate) async fn all(
     stack: &impl Stack,
+    dms: &impl Tasks,
     stack_id: &str,
-) -> anyhow::Result<(StackStatus, Change)> {
+) -> anyhow::Result<(StackStatus, Change, Vec<StackTask>)> {
+    let (deployment, tasks) =
+        futures::join!(deployment(stack, stack_id), tasks(stack, dms, stack_id));
+    // If both fail, then with the same reason every time: the one of the stack, without which nothing is known.
+    let (status, change) = deployment?;
+    Ok((status, change, tasks?))
+}
+
+/// The stack's status, and what its deployment changes.
+async fn deployment(stack: &impl Stack, stack_id: &str) -> anyhow::Result<(StackStatus, Change)> {
     let (status, change_set) = stack.status(stack_id).await?;
     let change = match &change_set {
         Some(change_set) => stack.change(change_set, status.is_rolling_back()).await?,

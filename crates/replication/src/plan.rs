@@ -1,40 +1,55 @@
 //! What to do about a task, given its state: pure and total functions. [`Display`](std::fmt::Display) is what the log says
-//! before anything is done.
+//! before anything is done. `docs/decisions.md` is the table of them all.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use crate::observe::{Predecessor, StackTask};
 use crate::task::{MigrationType, Task, TaskStatus};
 use crate::tasks::Start;
 
-/// What it takes until a task can be modified.
+/// For how long after a start or a stop DMS may still report the status before it.
+pub const LAG: Duration = Duration::from_secs(30);
+
+/// When a decision is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The time, on DMS's clock as far as it is known.
+    pub now: SystemTime,
+    /// For how long the tasks have been watched until then.
+    pub watched: Duration,
+}
+
+/// What it takes until a task can be modified, with the cause.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Pause {
     /// It runs: stop it.
     Stop,
     /// It is on its way to somewhere: see where.
-    Wait,
-    /// It rests, or goes: it can be modified as it is.
-    Rests,
+    Wait(&'static str),
+    /// It can be modified as it is, or nobody is going to.
+    Leave(&'static str),
 }
 
-/// Decides how a task comes to rest.
-pub fn pause(status: &TaskStatus) -> Pause {
-    match status {
+/// Decides how a task comes to rest. `touched` is whether the deployment, or the deletion, concerns it.
+pub fn pause(task: &Task, touched: bool, moment: Moment) -> Pause {
+    if !touched {
+        return Pause::Leave("the deployment does not touch it");
+    }
+    match &task.status {
         TaskStatus::Running => Pause::Stop,
-        TaskStatus::Ready
-        | TaskStatus::Stopped
-        | TaskStatus::Failed
-        | TaskStatus::FailedMove
-        | TaskStatus::Deleting => Pause::Rests,
-        // A task that is starting can't be stopped before it runs.
-        TaskStatus::Starting
-        | TaskStatus::Stopping
+        status if status.rests() && has_just_started(task, moment.now) => Pause::Wait(JUST_STARTED),
+        TaskStatus::Ready | TaskStatus::Stopped | TaskStatus::Failed | TaskStatus::FailedMove => {
+            Pause::Leave("it rests")
+        }
+        TaskStatus::Deleting => Pause::Leave("it is being deleted"),
+        TaskStatus::Starting => Pause::Wait("it can't be stopped before it runs"),
+        TaskStatus::Stopping
         | TaskStatus::Creating
         | TaskStatus::Modifying
         | TaskStatus::Testing
         | TaskStatus::Moving
-        | TaskStatus::Unknown(_) => Pause::Wait,
+        | TaskStatus::Unknown(_) => Pause::Wait(IN_TRANSIT),
     }
 }
 
@@ -57,7 +72,7 @@ pub enum Run {
     /// Start it.
     Start(Start, &'static str),
     /// It is on its way to somewhere: see where.
-    Wait,
+    Wait(&'static str),
     /// It is none of ours.
     Leave(&'static str),
     /// It can't run.
@@ -65,15 +80,33 @@ pub enum Run {
 }
 
 /// Decides how a task comes to run. `predecessor` is the task that it replaced in this deployment, if it did.
-pub fn run(it: &StackTask, occasion: Occasion, predecessor: Option<&Predecessor>) -> Run {
+pub fn run(
+    it: &StackTask,
+    occasion: Occasion,
+    predecessor: Option<&Predecessor>,
+    moment: Moment,
+) -> Run {
     match &it.task.status {
+        // Whoever paused it may have died before the stop, or right after it.
+        TaskStatus::Running if it.marked && moment.watched < LAG => {
+            Run::Wait("it is marked as paused, so that a stop may be under way")
+        }
         TaskStatus::Running => Run::Runs,
+        status if status.rests() && has_just_started(&it.task, moment.now) => {
+            Run::Wait(JUST_STARTED)
+        }
+        // DMS calls a task ready that was modified; one with the mark has run.
+        TaskStatus::Ready | TaskStatus::Stopped if it.marked && !has_finished(&it.task) => {
+            Run::Start(Start::Resume, "a deployment paused it")
+        }
         TaskStatus::Ready if occasion == Occasion::Healing => {
             Run::Leave("it has never run, and nobody paused it")
         }
         TaskStatus::Ready => first_start(&it.task, predecessor),
         TaskStatus::Stopped if has_finished(&it.task) => Run::Leave("it has finished"),
-        TaskStatus::Stopped if it.marked => Run::Start(Start::Resume, "a deployment paused it"),
+        TaskStatus::Stopped if stopped_by_itself(&it.task) => {
+            Run::Leave("it had stopped by itself before this deployment")
+        }
         TaskStatus::Stopped => Run::Leave("somebody else stopped it"),
         TaskStatus::Failed | TaskStatus::FailedMove if it.marked => Run::Start(
             Start::Resume,
@@ -94,7 +127,7 @@ pub fn run(it: &StackTask, occasion: Occasion, predecessor: Option<&Predecessor>
         | TaskStatus::Modifying
         | TaskStatus::Testing
         | TaskStatus::Moving
-        | TaskStatus::Unknown(_) => Run::Wait,
+        | TaskStatus::Unknown(_) => Run::Wait(IN_TRANSIT),
     }
 }
 
@@ -122,6 +155,17 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>) -> Run {
     }
 }
 
+/// Whether a status at rest may be the one from before a start. DMS tells when it last started and stopped a task, where
+/// it does, at once.
+fn has_just_started(task: &Task, now: SystemTime) -> bool {
+    task.started_at
+        .is_some_and(|started| task.stopped_at < Some(started) && now < started + LAG)
+}
+
+const IN_TRANSIT: &str = "it is in transit";
+
+const JUST_STARTED: &str = "it was started a moment ago, so that this may be an old status";
+
 const NO_CHECKPOINT: &str = "it replaces a task whose checkpoint can't be read, and a start from now would lose what came \
                              between: deploy with --disable-rollback, start it yourself with a CdcStartPosition (aws dms \
                              start-replication-task), and deploy again";
@@ -141,15 +185,31 @@ pub fn has_finished(task: &Task) -> bool {
     FINISHED.iter().any(|finished| reason.contains(finished))
 }
 
+/// Whether a stopped task was stopped by nobody, as far as DMS tells.
+pub fn stopped_by_itself(task: &Task) -> bool {
+    let reason = task.stop_reason.as_deref();
+    reason.is_some_and(|reason| !reason.contains("NORMAL"))
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stop => f.write_str("stop"),
+            Self::Wait(why) => write!(f, "wait: {why}"),
+            Self::Leave(why) => write!(f, "leave: {why}"),
+        }
+    }
+}
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runs => f.write_str("runs"),
             Self::Start(Start::Resume, why) => write!(f, "resume: {why}"),
             Self::Start(Start::First | Start::At(_), why) => write!(f, "start: {why}"),
-            Self::Wait => f.write_str("wait: it is in transit"),
+            Self::Wait(why) => write!(f, "wait: {why}"),
             Self::Leave(why) => write!(f, "leave: {why}"),
-            Self::Fail(why) => f.write_str(why),
+            Self::Fail(why) => write!(f, "fail: {why}"),
         }
     }
 }

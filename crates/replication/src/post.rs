@@ -71,27 +71,29 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
     }
 
     async fn run(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
-        let deployment = observe::deployment(&self.stack, &request.stack_id);
-        let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id);
-        let ((status, change), mut tasks) = futures::try_join!(deployment, tasks)?;
-        if !status.is_rolling_back() {
-            // CloudFormation deletes it after us, and can't while it runs.
-            tasks.retain(|it| {
-                let stays = !change.removes(&it.logical_id);
-                if !stays {
-                    info!(
-                        "task {}: the deployment removes it, and it is left at rest",
-                        it.task.name
-                    );
-                }
-                stays
-            });
-        }
+        let deadline = request.deadline;
+        let reading = observe::all(&self.stack, &self.dms, &request.stack_id);
+        let (status, change, mut tasks) = deadline.limit(observe::READING, reading).await?;
+        let undoing = status.is_rolling_back();
+        // CloudFormation deletes it after us, and can't while it runs.
+        tasks.retain(|it| {
+            let stays = !change.removes(&it.logical_id, undoing);
+            if !stays {
+                info!(
+                    "task {}: the stack loses it, and it is left at rest",
+                    it.task.name
+                );
+            }
+            stays
+        });
         if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
         }
-        let predecessors = observe::predecessors(&self.dms, &change, &tasks).await?;
-        let occasion = if status.is_rolling_back() {
+        let reading = observe::predecessors(&self.dms, &change, &tasks);
+        let predecessors = deadline
+            .limit("reading the replaced tasks", reading)
+            .await?;
+        let occasion = if undoing {
             Occasion::Rollback
         } else {
             Occasion::Deployment
@@ -101,7 +103,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             tasks,
             &self.errand(&request.stack_id, occasion),
             &predecessors,
-            request.deadline,
+            deadline,
         )
         .await?;
         Ok(Attributes::default()
@@ -119,12 +121,14 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
     }
 
     async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
-        let status = observe::status(&self.stack, stack_id).await?;
+        let reading = observe::status(&self.stack, stack_id);
+        let status = deadline.limit(observe::READING, reading).await?;
         if status.is_in_progress() || status.0 == "DELETE_COMPLETE" {
             info!("the stack is {}: nothing to heal", status.0);
             return Ok(());
         }
-        let mut tasks = observe::tasks(&self.stack, &self.dms, stack_id).await?;
+        let reading = observe::tasks(&self.stack, &self.dms, stack_id);
+        let mut tasks = deadline.limit(observe::READING, reading).await?;
         tasks.retain(|it| it.marked);
         if tasks.is_empty() {
             info!(
@@ -166,7 +170,9 @@ where
     }
 
     async fn delete(&self, request: Request<()>) -> anyhow::Result<()> {
-        let status = observe::status(&self.stack, &request.stack_id).await?;
+        let deadline = request.deadline;
+        let reading = observe::status(&self.stack, &request.stack_id);
+        let status = deadline.limit(observe::READING, reading).await?;
         if !status.is_going() {
             info!(
                 "the stack is {}: only this resource goes, and the tasks are left as they are",
@@ -174,13 +180,16 @@ where
             );
             return Ok(());
         }
-        let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id).await?;
+        let reading = observe::tasks(&self.stack, &self.dms, &request.stack_id);
+        let tasks = deadline.limit(observe::READING, reading).await?;
         info!(
             "the stack is {}: its {} tasks are to rest before they are deleted",
             status.0,
             tasks.len()
         );
-        pause::all(&self.dms, tasks, Why::Deletion, request.deadline).await?;
+        let goes = |it| (it, Some("the stack goes".to_owned()));
+        let tasks = tasks.into_iter().map(goes).collect();
+        pause::all(&self.dms, tasks, Why::Deletion, deadline).await?;
         Ok(())
     }
 

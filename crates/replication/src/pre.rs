@@ -7,7 +7,6 @@ use custom_resource::{Attributes, Request, Resource};
 use serde::Deserialize;
 use tracing::{info, warn};
 
-use crate::change::Change;
 use crate::dms::Dms;
 use crate::observe::{self, StackTask};
 use crate::pause::{self, Why};
@@ -60,9 +59,9 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
     }
 
     async fn pause(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
-        let deployment = observe::deployment(&self.stack, &request.stack_id);
-        let tasks = observe::tasks(&self.stack, &self.dms, &request.stack_id);
-        let ((status, change), tasks) = futures::try_join!(deployment, tasks)?;
+        let (stack, dms) = (&self.stack, &self.dms);
+        let reading = observe::all(stack, dms, &request.stack_id);
+        let (status, change, tasks) = request.deadline.limit(observe::READING, reading).await?;
         let mut paused = 0;
         if !status.is_deploying() {
             // A request that is delivered again, long after its deployment: nobody would resume what it stops.
@@ -73,11 +72,14 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
         } else if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask yet: there is nothing to stop");
         } else {
-            let touched = touched(&change, tasks);
-            if !touched.is_empty() {
-                let why = Why::Deployment(&request.request_id);
-                paused = pause::all(&self.dms, touched, why, request.deadline).await?;
-            }
+            let undoing = status.is_rolling_back();
+            let touched = |it: StackTask| {
+                let touch = change.touches(&it.logical_id, &it.task, undoing);
+                (it, touch)
+            };
+            let tasks = tasks.into_iter().map(touched).collect();
+            let why = Why::Deployment(&request.request_id);
+            paused = pause::all(dms, tasks, why, request.deadline).await?;
         }
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -88,20 +90,6 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
             .with("Revision", revision)
             .with("PausedTasks", paused))
     }
-}
-
-/// Those of the tasks that the change touches.
-fn touched(change: &Change, mut tasks: Vec<StackTask>) -> Vec<StackTask> {
-    tasks.retain(|it| {
-        let why = change.touches(&it.logical_id, &it.task);
-        let (name, status) = (&it.task.name, &it.task.status);
-        match &why {
-            Some(why) => info!("task {name} is {status}: the deployment touches it, since {why}"),
-            None => info!("task {name} is {status}: the deployment does not touch it"),
-        }
-        why.is_some()
-    });
-    tasks
 }
 
 impl<S, T> Resource for DmsPre<S, T>

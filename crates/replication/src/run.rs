@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Context, bail};
 use custom_resource::Deadline;
 use futures::stream::{StreamExt, iter};
-use tokio::time::Instant;
+use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use crate::apply::{CONCURRENCY, by_arn};
@@ -52,7 +52,7 @@ impl<S: Stack> Errand<'_, S> {
 }
 
 /// Runs every task that is to run on this occasion, and waits until each does. The failure of one doesn't keep the others
-/// from attempt.
+/// from being attempted.
 ///
 /// # Errors
 /// If at least one task that is to run doesn't; it names each and says why.
@@ -65,32 +65,45 @@ pub(crate) async fn all<S: Stack, T: Tasks>(
 ) -> anyhow::Result<Outcome> {
     let mut all: Vec<Attempt> = tasks.into_iter().map(Attempt::new).collect();
     let mut connections = Connections::default();
-    let mut poll = Poll::until(deadline).await;
+    let mut poll = Poll::until(deadline, all.iter().map(|attempt| &attempt.it.task)).await;
     loop {
         for attempt in &mut all {
-            attempt.advance(errand.occasion, predecessors);
+            attempt.advance(errand.occasion, predecessors, poll.moment());
         }
-        start(dms, &mut all, &mut connections, errand).await?;
-        unmark(dms, &mut all).await;
-        let pending = all.iter().filter(|attempt| attempt.is_pending()).count();
-        if pending == 0 {
-            return outcome(&all);
-        }
-        if !poll
-            .next(|| format!("{} of {} tasks are settled", all.len() - pending, all.len()))
-            .await
-        {
-            for attempt in all.iter_mut().filter(|attempt| attempt.is_pending()) {
-                let state = hints::state(&attempt.it.task);
-                attempt.phase = Phase::Failed(format!(
-                    "{state} after {} s of waiting",
-                    poll.waited().as_secs()
-                ));
+        let begun = begin(dms, &mut all, &mut connections, errand, &mut poll);
+        if let Ok(begun) = timeout_at(deadline.instant(), begun).await {
+            begun?;
+            let pending = all.iter().filter(|attempt| attempt.is_pending()).count();
+            if pending == 0 {
+                return outcome(&all);
             }
-            return outcome(&all);
+            let total = all.len();
+            poll.say(|| format!("{} of {total} tasks are settled", total - pending));
+            if poll.next().await
+                && let Some(refreshed) = poll.limit(refresh(dms, &mut all)).await
+            {
+                refreshed?;
+                continue;
+            }
         }
-        refresh(dms, &mut all).await?;
+        for attempt in all.iter_mut().filter(|attempt| attempt.is_pending()) {
+            attempt.give_up(poll.waited());
+        }
+        return outcome(&all);
     }
+}
+
+/// Starts what can be started, and takes the marks off what runs.
+async fn begin<S: Stack, T: Tasks>(
+    dms: &T,
+    all: &mut [Attempt],
+    connections: &mut Connections,
+    errand: &Errand<'_, S>,
+    poll: &mut Poll,
+) -> anyhow::Result<()> {
+    start(dms, all, connections, errand, poll).await?;
+    unmark(dms, all).await;
+    Ok(())
 }
 
 /// Starts those that are due and whose connections are tested.
@@ -99,10 +112,10 @@ async fn start<S: Stack, T: Tasks>(
     all: &mut [Attempt],
     connections: &mut Connections,
     errand: &Errand<'_, S>,
+    poll: &mut Poll,
 ) -> anyhow::Result<()> {
-    let now = Instant::now();
-    let is_due = |attempt: &&mut Attempt| matches!(attempt.phase, Phase::Due { not_before, .. } if now >= not_before);
-    let due: Vec<&mut Attempt> = all.iter_mut().filter(is_due).collect();
+    let due = all.iter_mut().filter(|attempt| attempt.is_due());
+    let due: Vec<&mut Attempt> = due.collect();
     let tasks: Vec<_> = due.iter().map(|attempt| attempt.it.task.clone()).collect();
     let mut ready = Vec::new();
     for (attempt, readiness) in due.into_iter().zip(connections.check(dms, &tasks).await?) {
@@ -124,14 +137,19 @@ async fn start<S: Stack, T: Tasks>(
         }
         return Ok(());
     }
+    let total = ready.len();
     let starts: Vec<_> = ready
         .into_iter()
         .map(|attempt| attempt.start(dms))
         .collect();
-    let untested: Vec<_> = iter(starts).buffer_unordered(CONCURRENCY).collect().await;
-    for task in untested.into_iter().flatten() {
-        connections.test_again(dms, &task).await?;
+    let mut starts = iter(starts).buffer_unordered(CONCURRENCY);
+    let (mut asked, mut untested) = (0, Vec::new());
+    while let Some(refused) = starts.next().await {
+        untested.extend(refused);
+        asked += 1;
+        poll.say(|| format!("{asked} of {total} tasks were asked to start"));
     }
+    connections.test_again(dms, &untested).await;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types;
 
 use crate::aws::words;
-use crate::change::{Change, ResourceChange};
+use crate::change::{Change, NESTED_STACK, ResourceChange};
 use crate::task::Arn;
 
 /// A stack's status, such as `UPDATE_IN_PROGRESS`.
@@ -60,7 +60,8 @@ pub trait Stack: Send + Sync {
         stack: &str,
     ) -> impl Future<Output = anyhow::Result<(StackStatus, Option<String>)>> + Send;
 
-    /// What the change set changes, if it is being carried out; `undoing` accepts one whose execution failed.
+    /// What the change set changes, those of nested stacks included, if it is being carried out; `undoing` accepts one whose
+    /// execution failed.
     fn change(
         &self,
         change_set: &str,
@@ -78,6 +79,51 @@ pub struct CloudFormation(Client);
 impl CloudFormation {
     pub(crate) fn new(config: &SdkConfig) -> Self {
         Self(Client::new(config))
+    }
+}
+
+impl CloudFormation {
+    /// What a change set changes, page by page; or why that can't be told. `undoing` tells which execution statuses make
+    /// it the one at work; a nested stack's is believed with its parent's.
+    async fn changes(
+        &self,
+        change_set: &str,
+        undoing: Option<bool>,
+    ) -> Result<Vec<ResourceChange>, String> {
+        let mut changes = Vec::new();
+        let mut pages = self
+            .0
+            .describe_change_set()
+            .change_set_name(change_set)
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| match error.code() {
+                Some("ChangeSetNotFound" | "ChangeSetNotFoundException") => {
+                    "the stack's change set is gone".to_owned()
+                }
+                _ => format!("change set {change_set} can't be read: {:#}", words(error)),
+            })?;
+            let execution = page
+                .execution_status
+                .map_or_else(String::new, |status| status.as_str().to_owned());
+            let is_at_work = undoing.is_none_or(|undoing| {
+                execution == "EXECUTE_IN_PROGRESS" || undoing && execution == "EXECUTE_FAILED"
+            });
+            if !is_at_work {
+                return Err(format!(
+                    "the stack's last change set is not the one at work ({execution})"
+                ));
+            }
+            let found = page.changes.unwrap_or_default();
+            changes.extend(
+                found
+                    .into_iter()
+                    .filter_map(|change| change.resource_change)
+                    .map(resource_change),
+            );
+        }
+        Ok(changes)
     }
 }
 
@@ -101,44 +147,24 @@ impl Stack for CloudFormation {
     }
 
     async fn change(&self, change_set: &str, undoing: bool) -> anyhow::Result<Change> {
-        let mut changes = Vec::new();
-        let mut pages = self
-            .0
-            .describe_change_set()
-            .change_set_name(change_set)
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = match page {
-                Err(error)
-                    if matches!(
-                        error.code(),
-                        Some("ChangeSetNotFound" | "ChangeSetNotFoundException")
-                    ) =>
-                {
-                    return Ok(Change::Unknown("the stack's change set is gone".to_owned()));
+        let mut found = match self.changes(change_set, Some(undoing)).await {
+            Ok(changes) => changes,
+            Err(why) => return Ok(Change::Unknown(why)),
+        };
+        // The list grows while it is read: nested stacks can hold nested stacks.
+        let mut read = 0;
+        while let Some(change) = found.get(read) {
+            read += 1;
+            if let (NESTED_STACK, Some(nested)) =
+                (change.resource_type.as_str(), &change.change_set)
+            {
+                match self.changes(&nested.clone(), None).await {
+                    Ok(changes) => found.extend(changes),
+                    Err(why) => return Ok(Change::Unknown(why)),
                 }
-                page => page
-                    .map_err(words)
-                    .with_context(|| format!("describing change set {change_set}"))?,
-            };
-            let execution = page
-                .execution_status
-                .map_or_else(String::new, |status| status.as_str().to_owned());
-            if execution != "EXECUTE_IN_PROGRESS" && !(undoing && execution == "EXECUTE_FAILED") {
-                return Ok(Change::Unknown(format!(
-                    "the stack's last change set is not the one at work ({execution})"
-                )));
             }
-            let found = page.changes.unwrap_or_default();
-            changes.extend(
-                found
-                    .into_iter()
-                    .filter_map(|change| change.resource_change)
-                    .map(resource_change),
-            );
         }
-        Ok(Change::Known(changes))
+        Ok(Change::Known(found))
     }
 
     async fn tasks(&self, stack: &str) -> anyhow::Result<Vec<TaskResource>> {
@@ -193,6 +219,7 @@ fn resource_change(change: types::ResourceChange) -> ResourceChange {
             .map_or_else(String::new, |action| action.as_str().to_owned()),
         logical_id: change.logical_resource_id.unwrap_or_default(),
         physical_id: change.physical_resource_id.filter(|id| !id.is_empty()),
+        change_set: change.change_set_id,
         resource_type: change.resource_type.unwrap_or_default(),
         replacement: change
             .replacement

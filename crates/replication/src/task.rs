@@ -1,6 +1,7 @@
 //! A replication task as DMS describes it, in types that are made once, at the edge.
 
 use std::fmt;
+use std::time::SystemTime;
 
 /// The Amazon Resource Name of a DMS resource: a task, an endpoint or a replication instance.
 ///
@@ -74,6 +75,14 @@ impl TaskStatus {
         ("deleting", Self::Deleting),
     ];
 
+    /// Whether a task in this status can be modified, and started: it stays there until somebody does something.
+    pub fn rests(&self) -> bool {
+        matches!(
+            self,
+            Self::Ready | Self::Stopped | Self::Failed | Self::FailedMove
+        )
+    }
+
     /// The status's name, as DMS spells it.
     pub fn as_str(&self) -> &str {
         match self {
@@ -142,6 +151,10 @@ pub struct Task {
     pub instance: Arn,
     /// Why it last stopped, such as `Stop Reason NORMAL`.
     pub stop_reason: Option<String>,
+    /// When its last run began.
+    pub started_at: Option<SystemTime>,
+    /// When its last run ended.
+    pub stopped_at: Option<SystemTime>,
     /// The message of its last failure.
     pub last_failure: Option<String>,
     /// The position up to which it has read, in DMS's own encoding. DMS shows it while the task rests, and loses it with

@@ -1,10 +1,13 @@
 //! Waiting for DMS: one poll a second for all tasks, until the deadline.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use custom_resource::Deadline;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tracing::info;
+
+use crate::plan::Moment;
+use crate::task::Task;
 
 /// Between two polls.
 const POLL: Duration = Duration::from_secs(1);
@@ -14,27 +17,62 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// The rhythm of one wait.
 pub(crate) struct Poll {
     began: Instant,
+    wall: SystemTime,
     said: Instant,
     ticks: Interval,
     deadline: Deadline,
 }
 
 impl Poll {
-    pub(crate) async fn until(deadline: Deadline) -> Self {
+    /// A wait that begins now, for these tasks.
+    pub(crate) async fn until<'a>(
+        deadline: Deadline,
+        tasks: impl IntoIterator<Item = &'a Task>,
+    ) -> Self {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is now; what is known now has just been read.
         ticks.tick().await;
+        // DMS's clock may be ahead of this one.
+        let seen = tasks
+            .into_iter()
+            .filter_map(|task| task.started_at.max(task.stopped_at));
         Self {
             began: Instant::now(),
+            wall: seen
+                .max()
+                .max(Some(SystemTime::now()))
+                .unwrap_or(SystemTime::UNIX_EPOCH),
             said: Instant::now(),
             ticks,
             deadline,
         }
     }
 
-    /// Waits for the next poll; `false` if the deadline comes first. `progress` is logged once a while.
-    pub(crate) async fn next(&mut self, progress: impl FnOnce() -> String) -> bool {
+    /// The moment to decide for.
+    pub(crate) fn moment(&self) -> Moment {
+        let watched = self.waited();
+        Moment {
+            now: self.wall + watched,
+            watched,
+        }
+    }
+
+    /// Waits for the next poll; `false` if the deadline comes first.
+    pub(crate) async fn next(&mut self) -> bool {
+        tokio::time::timeout_at(self.deadline.instant(), self.ticks.tick())
+            .await
+            .is_ok()
+    }
+
+    /// Does a part of the work; `None` if the deadline comes first.
+    pub(crate) async fn limit<T>(&self, part: impl Future<Output = T>) -> Option<T> {
+        let part = tokio::time::timeout_at(self.deadline.instant(), part);
+        part.await.ok()
+    }
+
+    /// Logs how far things are, once a while.
+    pub(crate) fn say(&mut self, progress: impl FnOnce() -> String) {
         if self.said.elapsed() >= PROGRESS {
             self.said = Instant::now();
             info!(
@@ -44,9 +82,6 @@ impl Poll {
                 self.waited().as_secs()
             );
         }
-        tokio::time::timeout_at(self.deadline.instant(), self.ticks.tick())
-            .await
-            .is_ok()
     }
 
     pub(crate) fn waited(&self) -> Duration {
@@ -71,9 +106,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn polls_come_once_a_second_until_the_deadline() {
         let began = Instant::now();
-        let mut poll = Poll::until(Deadline::after(Duration::from_millis(3500))).await;
+        let mut poll = Poll::until(Deadline::after(Duration::from_millis(3500)), []).await;
         let mut polls = 0;
-        while poll.next(String::new).await {
+        while poll.next().await {
             polls += 1;
         }
         assert_eq!((polls, began.elapsed()), (3, Duration::from_millis(3500)));

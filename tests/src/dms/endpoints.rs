@@ -151,9 +151,11 @@ impl Model {
         now: Instant,
         input: Input<'_>,
     ) -> Result<Value, Refusal> {
+        let seen = self.seen(now);
         let connections = self.connections.iter().filter_map(|(connection, life)| {
             let (endpoint, instance) = connection;
-            let described = self.described_connection(connection, life.at(now)?);
+            let state = life.at(seen).filter(|_| life.begins() <= seen)?;
+            let described = self.described_connection(connection, state);
             Some((format!("{endpoint} {instance}"), described))
         });
         CONNECTIONS.page(input, connections)

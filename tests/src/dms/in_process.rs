@@ -1,11 +1,13 @@
 //! The stand-in as what Sluice asks of DMS, without a network between.
 
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use replication::task::{Arn, MigrationType, Task, TaskStatus};
 use replication::tasks::{Connection, PAUSE_MARK, Start, Tasks, TasksError};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::Dms;
 use super::refusal::Refusal;
@@ -17,17 +19,16 @@ impl Tasks for Dms {
             "replication-task-arn",
             tasks,
             "ReplicationTasks",
-        )?;
+        );
+        let found = found.await?;
         Ok(found.iter().map(task).collect())
     }
 
     async fn marks(&self, tasks: &[Arn]) -> Result<HashMap<Arn, String>, TasksError> {
         let mut marks = HashMap::new();
         for some in tasks.chunks(100) {
-            let answer = self.call(
-                "ListTagsForResource",
-                &json!({ "ResourceArnList": texts(some) }),
-            )?;
+            let input = json!({ "ResourceArnList": texts(some) });
+            let answer = self.sent("ListTagsForResource", &input).await?;
             let tags = answer["TagList"].as_array().into_iter().flatten();
             for tag in tags.filter(|tag| tag["Key"] == PAUSE_MARK) {
                 marks.insert(
@@ -41,24 +42,20 @@ impl Tasks for Dms {
 
     async fn mark(&self, task: &Arn, request_id: &str) -> Result<(), TasksError> {
         let tags = [json!({ "Key": PAUSE_MARK, "Value": request_id })];
-        self.call(
-            "AddTagsToResource",
-            &json!({ "ResourceArn": task.as_str(), "Tags": tags }),
-        )?;
+        let input = json!({ "ResourceArn": task.as_str(), "Tags": tags });
+        self.sent("AddTagsToResource", &input).await?;
         Ok(())
     }
 
     async fn unmark(&self, task: &Arn) -> Result<(), TasksError> {
         let input = json!({ "ResourceArn": task.as_str(), "TagKeys": [PAUSE_MARK] });
-        self.call("RemoveTagsFromResource", &input)?;
+        self.sent("RemoveTagsFromResource", &input).await?;
         Ok(())
     }
 
     async fn stop(&self, task: &Arn) -> Result<(), TasksError> {
-        self.call(
-            "StopReplicationTask",
-            &json!({ "ReplicationTaskArn": task.as_str() }),
-        )?;
+        let input = json!({ "ReplicationTaskArn": task.as_str() });
+        self.sent("StopReplicationTask", &input).await?;
         Ok(())
     }
 
@@ -72,13 +69,13 @@ impl Tasks for Dms {
         if let Start::At(position) = how {
             input["CdcStartPosition"] = json!(position);
         }
-        self.call("StartReplicationTask", &input)?;
+        self.sent("StartReplicationTask", &input).await?;
         Ok(())
     }
 
     async fn test_connection(&self, endpoint: &Arn, instance: &Arn) -> Result<(), TasksError> {
         let input = json!({ "EndpointArn": endpoint.as_str(), "ReplicationInstanceArn": instance.as_str() });
-        self.call("TestConnection", &input)?;
+        self.sent("TestConnection", &input).await?;
         Ok(())
     }
 
@@ -88,7 +85,8 @@ impl Tasks for Dms {
             "endpoint-arn",
             endpoints,
             "Connections",
-        )?;
+        );
+        let found = found.await?;
         let connections = found.iter().map(|connection| Connection {
             endpoint: arn(connection, "EndpointArn"),
             instance: arn(connection, "ReplicationInstanceArn"),
@@ -100,8 +98,27 @@ impl Tasks for Dms {
 }
 
 impl Dms {
+    /// A call as the SDK makes it for the handlers: up to eight attempts while DMS throttles, with growing pauses. Where it
+    /// is but one call that a test makes fail, that stands for all of them.
+    async fn sent(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        let attempts = if self.model().throttle.is_some() {
+            8
+        } else {
+            1
+        };
+        for attempt in 1..attempts {
+            match self.call(operation, input) {
+                Err(refusal) if refusal == Refusal::throttled() => {
+                    sleep(Duration::from_secs(8).min(Duration::from_secs(1 << attempt) / 2)).await;
+                }
+                answer => return answer,
+            }
+        }
+        self.call(operation, input)
+    }
+
     /// All pages of a Describe call for these ARNs; nothing for those that match nothing.
-    fn described(
+    async fn described(
         &self,
         operation: &str,
         filter: &str,
@@ -112,7 +129,7 @@ impl Dms {
         for some in arns.chunks(100) {
             let mut input = json!({ "Filters": [{ "Name": filter, "Values": texts(some) }] });
             loop {
-                let mut answer = match self.call(operation, &input) {
+                let mut answer = match self.sent(operation, &input).await {
                     Err(refusal) if refusal.code == "ResourceNotFoundFault" => break,
                     answer => answer?,
                 };
@@ -141,7 +158,10 @@ impl From<Refusal> for TasksError {
 }
 
 fn task(document: &Value) -> Task {
+    let stats = &document["ReplicationTaskStats"];
     Task {
+        started_at: moment(&stats["StartDate"]).max(moment(&document["ReplicationTaskStartDate"])),
+        stopped_at: moment(&stats["StopDate"]),
         arn: arn(document, "ReplicationTaskArn"),
         name: text(document, "ReplicationTaskIdentifier").unwrap_or_default(),
         status: TaskStatus::from(text(document, "Status").unwrap_or_default().as_str()),
@@ -155,6 +175,11 @@ fn task(document: &Value) -> Task {
         last_failure: text(document, "LastFailureMessage"),
         checkpoint: text(document, "RecoveryCheckpoint"),
     }
+}
+
+/// Seconds since 1970, as a moment.
+fn moment(date: &Value) -> Option<SystemTime> {
+    Some(UNIX_EPOCH + Duration::from_secs_f64(date.as_f64()?))
 }
 
 fn arn(document: &Value, member: &str) -> Arn {

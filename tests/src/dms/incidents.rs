@@ -7,13 +7,33 @@ use tokio::time::Instant;
 use super::Dms;
 use super::refusal::{Input, Refusal};
 use super::task::Phase;
+use super::throttle::Throttle;
 
 impl Dms {
     /// Refuses the next call of an operation; said twice, the next two.
     pub fn fail_next(&self, operation: &str, refusal: Refusal) {
         let mut model = self.model();
+        let next = model.ledger.calls(operation) + 1;
+        let faults = model.faults.entry(operation.to_owned()).or_default();
+        let free = (next..).find(|number| !faults.contains_key(number));
+        faults.insert(free.unwrap(), refusal);
+    }
+
+    /// Refuses the `number`th call of an operation, counted from 1 and from the beginning.
+    pub fn fail_nth(&self, operation: &str, number: usize, refusal: Refusal) {
+        let mut model = self.model();
         let faults = model.faults.entry(operation.to_owned());
-        faults.or_default().push_back(refusal);
+        faults.or_default().insert(number, refusal);
+    }
+
+    /// Throttles all calls from now on. In process they are then tried again as the SDK would.
+    pub fn throttles(&self, throttle: Throttle) {
+        self.model().throttle = Some(throttle);
+    }
+
+    /// Leaves the beginnings and ends of runs out of all descriptions of tasks from now on.
+    pub fn tells_no_dates(&self) {
+        self.model().tells_dates = false;
     }
 
     /// Makes a task's next run fail, after `starting`, with this `LastFailureMessage`.

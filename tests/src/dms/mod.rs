@@ -6,7 +6,8 @@
 //! # Layout
 //! - `model`: what exists, and which operation does what; `tasks`, `endpoints`, `instances`, `tags`: the operations
 //! - `task`: a task's phases and runs; `timeline`: states by the moment they begin, computed when they are asked for
-//! - `listing`: filters and pages; `settings`: the JSON inside a task; `refusal`: errors and requests
+//! - `listing`: filters and pages; `settings`: the JSON inside a task; `refusal`: errors and requests; `throttle`: too
+//!   many of these
 //! - `scene`: what there is when a test begins; `incidents`: what goes wrong in it; `history`: what is and what happened
 //! - `in_process`, `server`: the two ways in
 //!
@@ -28,6 +29,7 @@ mod settings;
 mod tags;
 mod task;
 mod tasks;
+mod throttle;
 mod timeline;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -40,6 +42,7 @@ pub use refusal::Refusal;
 pub use scene::Wiring;
 pub use server::DmsServer;
 pub use task::{Run, StartType};
+pub use throttle::Throttle;
 
 use model::Model;
 

@@ -1,6 +1,6 @@
 //! The model: what exists, and which operation does what to it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use replication::task::Arn;
@@ -13,6 +13,7 @@ use super::pace::Pace;
 use super::refusal::{Document, Input, Refusal, text};
 use super::scene::Wiring;
 use super::task::{Phase, Task};
+use super::throttle::Throttle;
 use super::timeline::Timeline;
 
 /// A resource whose states are but words: an endpoint or an instance.
@@ -38,7 +39,11 @@ pub(super) struct Model {
     /// All tasks there ever were: those that are gone still have their history.
     pub(super) tasks: BTreeMap<Arn, Task>,
     pub(super) tags: BTreeMap<Arn, BTreeMap<String, String>>,
-    pub(super) faults: BTreeMap<String, VecDeque<Refusal>>,
+    /// The calls to refuse, by operation and number.
+    pub(super) faults: BTreeMap<String, BTreeMap<usize, Refusal>>,
+    pub(super) throttle: Option<Throttle>,
+    /// Whether descriptions of tasks say when a run began and ended.
+    pub(super) tells_dates: bool,
     pub(super) ledger: Ledger,
     /// What tests wire tasks to when they don't care.
     pub(super) shared: Option<Wiring>,
@@ -59,6 +64,8 @@ impl Model {
             tasks: BTreeMap::new(),
             tags: BTreeMap::new(),
             faults: BTreeMap::new(),
+            throttle: None,
+            tells_dates: true,
             ledger: Ledger::default(),
             shared: None,
         }
@@ -67,9 +74,13 @@ impl Model {
     /// Carries out a call, and writes it down.
     pub(super) fn call(&mut self, operation: &str, input: &Value) -> Result<Value, Refusal> {
         let now = Instant::now();
-        let fault = self.faults.get_mut(operation).and_then(VecDeque::pop_front);
+        let number = self.ledger.calls(operation) + 1;
+        let faults = self.faults.get_mut(operation);
+        let fault = faults.and_then(|faults| faults.remove(&number));
+        let throttled = self.throttle.as_mut().is_some_and(|it| !it.admits(now));
         let answer = match fault {
             Some(fault) => Err(fault),
+            None if throttled => Err(Refusal::throttled()),
             None => self.carry_out(now, operation, Input(input)),
         };
         let subjects = [
@@ -125,6 +136,11 @@ impl Model {
 
     pub(super) fn since_start(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.origin)
+    }
+
+    /// The moment of which a description tells, if it is made now.
+    pub(super) fn seen(&self, now: Instant) -> Instant {
+        now.checked_sub(self.pace.lag).unwrap_or(self.origin)
     }
 
     /// A moment as DMS writes it: seconds since 1970.

@@ -19,7 +19,7 @@ pub struct Pace {
     pub delete: Duration,
     /// `testing` → `successful` or `failed`, of a connection.
     pub connection_test: Duration,
-    /// How long after the fact a description shows a task's status.
+    /// How long after the fact a description shows the status of a task or of a connection.
     pub lag: Duration,
 }
 

@@ -53,11 +53,12 @@ impl Dms {
         arn(&answer.unwrap()["Endpoint"]["EndpointArn"])
     }
 
-    /// A successful connection test.
+    /// A successful connection test, long enough ago for everybody to see it.
     pub fn connect(&self, endpoint: &Arn, instance: &Arn) {
-        let tested = Timeline::new(Instant::now(), ("successful", None));
+        let mut model = self.model();
+        let tested = Timeline::new(model.seen(Instant::now()), ("successful", None));
         let connection = (endpoint.clone(), instance.clone());
-        self.model().connections.insert(connection, tested);
+        model.connections.insert(connection, tested);
     }
 
     /// A CDC task in this status, wired to an instance and endpoints that all tasks added so share.

@@ -211,10 +211,12 @@ impl Task {
         self.follows().then_some(checkpoint)
     }
 
-    /// The task as DMS describes it, at a moment that may lie in the past; `None` once it is gone.
+    /// The task as DMS describes it, at a moment that may lie in the past; `None` once it is gone. When its
+    /// runs began and ended is told as of `dates`, whatever the status says, or not at all.
     pub(super) fn describe(
         &self,
         moment: Instant,
+        dates: Option<Instant>,
         timestamp: impl Fn(Instant) -> Value,
     ) -> Option<Document> {
         let moment = moment.max(self.created);
@@ -232,27 +234,35 @@ impl Task {
         if let Some(checkpoint) = phase.checkpoint.as_ref().filter(|_| phase.rests()) {
             set("RecoveryCheckpoint", json!(checkpoint));
         }
-        let past = || self.runs.iter().rev().filter(|run| run.started <= moment);
-        if let Some(run) = past().next() {
-            let fresh = past().find(|run| run.start_type != StartType::Resume);
+        let past = |at| self.runs.iter().rev().filter(move |run| run.started <= at);
+        if let Some(run) = past(moment).next() {
             let ended = run.ended.filter(|ended| *ended <= moment);
             let elapsed = ended.unwrap_or(moment) - run.started;
             let loaded = self.loads() && phase.status != TaskStatus::Starting;
-            let mut stats = json!({
-                "StartDate": timestamp(run.started),
-                "FreshStartDate": timestamp(fresh.unwrap_or(run).started),
-                "ElapsedTimeMillis": elapsed.as_millis() as u64,
-                "FullLoadProgressPercent": if loaded { 100 } else { 0 },
-                "TablesLoaded": u8::from(loaded),
-                "TablesLoading": 0,
-                "TablesQueued": 0,
-                "TablesErrored": 0,
-            });
-            if let Some(ended) = ended {
+            set(
+                "ReplicationTaskStats",
+                json!({
+                    "ElapsedTimeMillis": elapsed.as_millis() as u64,
+                    "FullLoadProgressPercent": if loaded { 100 } else { 0 },
+                    "TablesLoaded": u8::from(loaded),
+                    "TablesLoading": 0,
+                    "TablesQueued": 0,
+                    "TablesErrored": 0,
+                }),
+            );
+        }
+        if let Some(now) = dates
+            && let Some(run) = past(now).next()
+        {
+            let fresh = past(now).find(|run| run.start_type != StartType::Resume);
+            let started = timestamp(run.started);
+            document.insert("ReplicationTaskStartDate".to_owned(), started.clone());
+            let stats = document.entry("ReplicationTaskStats").or_insert(json!({}));
+            stats["StartDate"] = started;
+            stats["FreshStartDate"] = timestamp(fresh.unwrap_or(run).started);
+            if let Some(ended) = run.ended.filter(|ended| *ended <= now) {
                 stats["StopDate"] = timestamp(ended);
             }
-            set("ReplicationTaskStartDate", timestamp(run.started));
-            set("ReplicationTaskStats", stats);
         }
         Some(document)
     }

@@ -119,9 +119,10 @@ impl Model {
 
     pub(super) fn describe_tasks(&self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let bare = input.0.get("WithoutSettings") == Some(&json!(true));
-        let seen = now.checked_sub(self.pace.lag).unwrap_or(self.origin);
+        let seen = self.seen(now);
+        let dates = self.tells_dates.then_some(now);
         let tasks = self.tasks.iter().filter_map(|(arn, task)| {
-            let mut document = task.describe(seen, |at| self.timestamp(at))?;
+            let mut document = task.describe(seen, dates, |at| self.timestamp(at))?;
             if bare {
                 document.remove("ReplicationTaskSettings");
                 document.remove("TableMappings");
@@ -185,7 +186,9 @@ impl Model {
     }
 
     fn described_task(&self, now: Instant, arn: &Arn) -> Result<Value, Refusal> {
-        let document = self.task(now, arn)?.describe(now, |at| self.timestamp(at));
+        let dates = self.tells_dates.then_some(now);
+        let task = self.task(now, arn)?;
+        let document = task.describe(now, dates, |at| self.timestamp(at));
         Ok(json!({ "ReplicationTask": document }))
     }
 }

@@ -21,6 +21,11 @@ impl<S> Timeline<S> {
         }
     }
 
+    /// When the first state began.
+    pub(super) fn begins(&self) -> Instant {
+        self.entries[0].0
+    }
+
     /// The state at a moment; before the beginning, the first one.
     pub(super) fn at(&self, moment: Instant) -> Option<&S> {
         let past = self.entries.iter().rev().find(|(from, _)| *from <= moment);
