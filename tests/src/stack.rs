@@ -4,7 +4,6 @@
 //! protocol, for the real binaries.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::http::Server;
@@ -17,6 +16,8 @@ use replication::task::Arn;
 
 /// The ARN of the one stack there is.
 pub const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
+/// How many resources, or changes, CloudFormation lists at once.
+const PAGE: usize = 100;
 const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
 
 /// A stack, as it is now. A clone is another handle to the same one.
@@ -28,6 +29,8 @@ struct Inner {
     status: String,
     execution: String,
     changes: Option<Vec<ResourceChange>>,
+    /// The change sets of nested stacks.
+    nested: HashMap<String, Vec<ResourceChange>>,
     tasks: Vec<TaskResource>,
 }
 
@@ -39,6 +42,7 @@ impl Stack {
             status: status.to_owned(),
             execution,
             changes: None,
+            nested: HashMap::new(),
             tasks: Vec::new(),
         })))
     }
@@ -82,9 +86,19 @@ impl Stack {
         self.state().tasks = tasks;
     }
 
+    /// A nested stack is carrying out a change set of its own.
+    pub fn nests(&self, change_set: &str, changes: Vec<ResourceChange>) {
+        self.state().nested.insert(change_set.to_owned(), changes);
+    }
+
     /// The stack's status changes.
     pub fn becomes(&self, status: &str) {
         self.state().status = status.to_owned();
+    }
+
+    /// Whether the stack is in this status.
+    pub fn status_is(&self, status: &str) -> bool {
+        self.state().status == status
     }
 
     /// The change set's execution status changes.
@@ -156,17 +170,18 @@ async fn answer(
     let wanted = form.get("StackName").map_or(STACK, String::as_str);
     if wanted != STACK {
         let message = format!("Stack with id {wanted} does not exist");
-        let error = format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>{message}</Message></Error>\
-             <RequestId>r</RequestId></ErrorResponse>"
-        );
-        return (StatusCode::BAD_REQUEST, error);
+        return refusal("ValidationError", &message);
     }
     let state = stack.state();
+    let page = form.get("NextToken").map_or(0, |it| it.parse().unwrap());
+    let change_set = form.get("ChangeSetName").map_or("", String::as_str);
     let result = match action {
         "DescribeStacks" => state.describe_stacks(),
-        "DescribeChangeSet" => state.describe_change_set(),
-        "ListStackResources" => state.list_stack_resources(),
+        "DescribeChangeSet" => match state.describe_change_set(change_set, page) {
+            Some(result) => result,
+            None => return refusal("ChangeSetNotFound", "ChangeSet does not exist"),
+        },
+        "ListStackResources" => state.list_stack_resources(page),
         other => {
             return (
                 StatusCode::BAD_REQUEST,
@@ -179,6 +194,29 @@ async fn answer(
         "<{action}Response xmlns=\"{xmlns}\"><{action}Result>{result}</{action}Result></{action}Response>"
     );
     (StatusCode::OK, body)
+}
+
+fn refusal(code: &str, message: &str) -> (StatusCode, String) {
+    let error = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+         <RequestId>r</RequestId></ErrorResponse>"
+    );
+    (StatusCode::BAD_REQUEST, error)
+}
+
+/// A page of members, and the token of the next one, if there is one.
+fn paged(list: &str, members: &[String], page: usize) -> String {
+    let on_page: String = members
+        .iter()
+        .skip(page * PAGE)
+        .take(PAGE)
+        .cloned()
+        .collect();
+    let next = match members.len() > (page + 1) * PAGE {
+        true => element("NextToken", &(page + 1).to_string()),
+        false => String::new(),
+    };
+    element(list, &on_page) + &next
 }
 
 impl Inner {
@@ -198,9 +236,13 @@ impl Inner {
         element("Stacks", &element("member", &stack.concat()))
     }
 
-    fn describe_change_set(&self) -> String {
-        let mut members = String::new();
-        for change in self.changes.iter().flatten() {
+    fn describe_change_set(&self, name: &str, page: usize) -> Option<String> {
+        let changes = match name {
+            CHANGE_SET => self.changes.as_ref(),
+            nested => self.nested.get(nested),
+        };
+        let mut members = Vec::new();
+        for change in changes? {
             let scope: String = change
                 .scope
                 .iter()
@@ -222,21 +264,20 @@ impl Inner {
                     .unwrap_or_default(),
                 element("Scope", &scope),
                 element("Details", &details),
+                change
+                    .change_set
+                    .as_deref()
+                    .map(|it| element("ChangeSetId", it))
+                    .unwrap_or_default(),
             ];
-            let _ = write!(
-                members,
-                "{}",
-                element("member", &element("ResourceChange", &parts.concat()))
-            );
+            let change = element("ResourceChange", &parts.concat());
+            members.push(element("member", &change));
         }
-        [
-            element("ExecutionStatus", &self.execution),
-            element("Changes", &members),
-        ]
-        .concat()
+        let execution = element("ExecutionStatus", &self.execution);
+        Some(execution + &paged("Changes", &members, page))
     }
 
-    fn list_stack_resources(&self) -> String {
+    fn list_stack_resources(&self, page: usize) -> String {
         let resource = |logical: &str, physical: &str, kind: &str, status: &str| {
             let parts = [
                 element("LogicalResourceId", logical),
@@ -247,26 +288,18 @@ impl Inner {
             ];
             element("member", &parts.concat())
         };
-        let mut members = resource(
-            "Stream",
-            "stream-1",
-            "AWS::Kinesis::Stream",
-            "CREATE_COMPLETE",
-        );
+        let kind = "AWS::Kinesis::Stream";
+        let mut members = vec![resource("Stream", "stream-1", kind, "CREATE_COMPLETE")];
         for task in &self.tasks {
             let status = if task.updated {
                 "UPDATE_COMPLETE"
             } else {
                 "CREATE_COMPLETE"
             };
-            members += &resource(
-                &task.logical_id,
-                task.arn.as_str(),
-                "AWS::DMS::ReplicationTask",
-                status,
-            );
+            let kind = "AWS::DMS::ReplicationTask";
+            members.push(resource(&task.logical_id, task.arn.as_str(), kind, status));
         }
-        element("StackResourceSummaries", &members)
+        paged("StackResourceSummaries", &members, page)
     }
 }
 

@@ -8,6 +8,8 @@ mod dms_post;
 mod dms_pre;
 #[path = "binaries/refusals.rs"]
 mod refusals;
+#[path = "binaries/scale.rs"]
+mod scale;
 #[path = "binaries/secrecy.rs"]
 mod secrecy;
 
@@ -57,6 +59,11 @@ impl Scene {
 
     /// The same, with a DMS that takes its time.
     async fn at(pace: Pace, resource: &'static str) -> Self {
+        Self::logging("trace", pace, resource).await
+    }
+
+    /// The same, with this much in its log.
+    async fn logging(level: &str, pace: Pace, resource: &'static str) -> Self {
         let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::new(pace));
         let cloudformation = stack::serve(stack.clone()).await.unwrap();
         let dms_server = DmsServer::start(dms.clone()).await.unwrap();
@@ -68,7 +75,7 @@ impl Scene {
                 dms_server.endpoint(),
             ),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
-            ("RUST_LOG", "trace"),
+            ("RUST_LOG", level),
         ];
         let function = Function::start(binary(resource), &environment);
         Self {

@@ -229,7 +229,8 @@ async fn within<T>(
     // The time-out is inside: work that is given up may panic when it is dropped. So is the making of an error's words: a
     // type's Display may panic as well.
     let work = async {
-        let work = tokio::time::timeout_at(schedule.cut.instant(), work);
+        // In a box, since the futures of a handler nest deeper than the compiler follows through a guard on top.
+        let work = tokio::time::timeout_at(schedule.cut.instant(), Box::pin(work));
         let done = work.await.unwrap_or_else(|_| {
             Err(anyhow::anyhow!(
                 "the function's time is nearly over and the work is not done: it was given up"

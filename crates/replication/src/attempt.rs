@@ -117,10 +117,10 @@ impl Attempt {
                     Run::Fail(why) => Phase::Failed((*why).to_owned()),
                 };
                 match (&decision, &task.status) {
-                    (
-                        Run::Leave(_),
-                        TaskStatus::Failed | TaskStatus::FailedMove | TaskStatus::Stopped,
-                    ) if !plan::has_finished(task) => {
+                    (Run::Leave(_), TaskStatus::Failed | TaskStatus::FailedMove) => {
+                        warn!("task {}: {decision}; {}", task.name, hints::state(task));
+                    }
+                    (Run::Leave(_), TaskStatus::Stopped) if plan::stopped_by_itself(task) => {
                         warn!("task {}: {decision}; {}", task.name, hints::state(task));
                     }
                     _ => info!("task {} is {}: {decision}", task.name, task.status),

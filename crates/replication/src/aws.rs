@@ -19,6 +19,7 @@ pub(crate) async fn config() -> SdkConfig {
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(12)
+                .with_initial_backoff(Duration::from_millis(250))
                 .with_max_backoff(Duration::from_secs(4)),
         )
         .timeout_config(

@@ -185,10 +185,10 @@ pub fn has_finished(task: &Task) -> bool {
     FINISHED.iter().any(|finished| reason.contains(finished))
 }
 
-/// Whether a stopped task was stopped by nobody, as far as DMS tells.
+/// Whether a stopped task was stopped by nobody, as far as DMS tells, before it had finished.
 pub fn stopped_by_itself(task: &Task) -> bool {
     let reason = task.stop_reason.as_deref();
-    reason.is_some_and(|reason| !reason.contains("NORMAL"))
+    reason.is_some_and(|reason| !reason.contains("NORMAL")) && !has_finished(task)
 }
 
 impl fmt::Display for Pause {

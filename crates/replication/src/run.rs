@@ -39,12 +39,14 @@ pub(crate) struct Errand<'a, S> {
 }
 
 impl<S: Stack> Errand<'_, S> {
-    /// The stack's status, if the stack has moved on: it goes, or the deployment after the one to heal has begun. Then
-    /// nothing may be started any more. CloudFormation can send a Delete while a Create is still at work.
+    /// The stack's status, if the stack has moved on: it goes, the deployment is being undone, or the one after the one to
+    /// heal has begun. Then nothing may be started any more. CloudFormation goes on without our answer when another
+    /// resource fails or somebody cancels the update.
     async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
         let status = observe::status(self.stack, self.stack_id).await?;
         let is_over = match self.occasion {
-            Occasion::Deployment | Occasion::Rollback => status.is_going(),
+            Occasion::Deployment => status.is_going() || status.is_rolling_back(),
+            Occasion::Rollback => status.is_going(),
             Occasion::Healing => status.is_in_progress(),
         };
         Ok(is_over.then_some(status))

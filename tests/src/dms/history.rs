@@ -8,6 +8,7 @@ use replication::task::{Arn, TaskStatus};
 use tokio::time::Instant;
 
 use super::Dms;
+use super::refusal::text;
 use super::task::Run;
 
 /// One thing that happened.
@@ -109,6 +110,18 @@ impl Dms {
     pub fn status(&self, task: &Arn) -> Option<TaskStatus> {
         let phase = self.model().phase(Instant::now(), task).cloned();
         phase.ok().map(|phase| phase.status)
+    }
+
+    /// The time since the stand-in was made.
+    pub fn time(&self) -> Duration {
+        self.model().since_start(Instant::now())
+    }
+
+    /// A member of what a task was created and modified with, such as `MigrationType`; empty without.
+    pub fn member(&self, task: &Arn, name: &str) -> String {
+        let model = self.model();
+        let task = model.tasks.get(task);
+        task.map_or_else(String::new, |task| text(&task.document, name).to_owned())
     }
 
     /// A task's runs so far, with the position each began at.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use replication::change::ResourceChange;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
@@ -45,11 +46,11 @@ async fn an_update_pauses_what_it_touches_and_nothing_else() {
     assert_ne!(first["Revision"], again["Revision"]);
     let (log, _) = scene.end().await;
     assert!(
-        log.contains("task orders is running: the deployment touches "),
+        log.contains("task orders is running: stop (since it changes (Modify of Orders))"),
         "{log}"
     );
     assert!(
-        log.contains("task users is running: the deployment does not touch it"),
+        log.contains("task users is running: leave: the deployment does not touch it"),
         "{log}"
     );
 }
@@ -86,6 +87,47 @@ async fn an_update_without_a_change_set_touches_every_task() {
         scene.done("Update", deployment("7")).await["PausedTasks"],
         "1"
     );
+}
+
+/// What a parent's change set tells of a nested stack.
+fn nested(change_set: Option<&str>) -> ResourceChange {
+    let stack = Arn::new("arn:aws:cloudformation:eu-west-1:123456789012:stack/network/5c1f");
+    ResourceChange {
+        change_set: change_set.map(str::to_owned),
+        ..modified("Network", "AWS::CloudFormation::Stack", &stack)
+    }
+}
+
+#[tokio::test]
+async fn the_change_sets_of_nested_stacks_are_followed_page_by_page() {
+    let (scene, orders, users) = two_tasks().await;
+    let (inner, innermost) = ("arn:aws:changeSet/inner", "arn:aws:changeSet/innermost");
+    scene.stack.changes(vec![nested(Some(inner))]);
+    scene.stack.nests(inner, vec![nested(Some(innermost))]);
+    let stream = |n| {
+        let arn = Arn::new(format!("stream-{n}"));
+        modified(&format!("Stream{n}"), "AWS::Kinesis::Stream", &arn)
+    };
+    let mut changes: Vec<ResourceChange> = (0..150).map(stream).collect();
+    changes.push(modified("Orders", TASK, &orders));
+    scene.stack.nests(innermost, changes);
+    let data = scene.done("Update", deployment("7")).await;
+    assert_eq!(data["PausedTasks"], "1");
+    assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
+    assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
+}
+
+#[tokio::test]
+async fn a_nested_stack_whose_change_set_is_not_known_may_change_anything() {
+    for change_set in [None, Some("arn:aws:changeSet/that-is-gone")] {
+        let (scene, orders, users) = two_tasks().await;
+        scene.stack.changes(vec![nested(change_set)]);
+        let data = scene.done("Update", deployment("7")).await;
+        assert_eq!(data["PausedTasks"], "2", "{change_set:?}");
+        for task in [orders, users] {
+            assert_eq!(scene.dms.status(&task), Some(TaskStatus::Stopped));
+        }
+    }
 }
 
 #[tokio::test]
