@@ -10,7 +10,7 @@ use crate::http::Server;
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use axum::routing::post;
-use replication::change::{Change, ResourceChange};
+use replication::change::{Change, ResourceChange, Stage};
 use replication::stack::{StackStatus, TaskResource};
 use replication::task::Arn;
 
@@ -18,7 +18,8 @@ use replication::task::Arn;
 pub const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
 /// How many resources, or changes, CloudFormation lists at once.
 const PAGE: usize = 100;
-const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
+/// The ARN of its change set.
+pub const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
 
 /// A stack, as it is now. A clone is another handle to the same one.
 #[derive(Clone, Debug)]
@@ -134,10 +135,12 @@ impl replication::Stack for Stack {
         ))
     }
 
-    async fn change(&self, _change_set: &str, undoing: bool) -> anyhow::Result<Change> {
+    async fn change(&self, _change_set: &str, stage: Stage) -> anyhow::Result<Change> {
         let state = self.state();
-        let at_work = state.execution == "EXECUTE_IN_PROGRESS"
-            || undoing && state.execution == "EXECUTE_FAILED";
+        let at_work = match (stage, state.execution.as_str()) {
+            (Stage::Planned, _) | (_, "EXECUTE_IN_PROGRESS") => true,
+            (stage, execution) => stage == Stage::Undone && execution == "EXECUTE_FAILED",
+        };
         Ok(match (&state.changes, at_work) {
             (Some(changes), true) => Change::Known(changes.clone()),
             _ => Change::Unknown(state.execution.clone()),

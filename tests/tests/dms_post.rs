@@ -66,6 +66,7 @@ impl Scene {
         self.handler()
             .notified(request::status_change(status), deadline)
             .await
+            .map(drop)
     }
 
     fn status(&self) -> TaskStatus {

@@ -276,12 +276,7 @@ fn settled(answer: &Value, specifics: &[String]) -> String {
             head.replace_range(start..end, "…");
         }
     }
-    // Both are asked for at the same time, and either may fail first.
-    let (one, other) = ("describing stack …:", "listing the resources of stack …:");
-    let both = "describing stack …, or listing its resources:";
     format!("{status}: {head}")
-        .replace(one, both)
-        .replace(other, both)
 }
 
 /// Where a text holds a number between two others.

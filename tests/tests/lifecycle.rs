@@ -20,7 +20,7 @@ async fn the_stacks_live_and_die_as_promised() {
     assert!(
         said(
             "DmsPre",
-            "the deployment touches it, since it changes (Modify of ReplicationTask)"
+            "is running: stop (since it changes (Modify of ReplicationTask))"
         ),
         "{}",
         tail(&story)

@@ -208,7 +208,7 @@ async fn run(case: &Case, callback: &Callback, number: usize) -> anyhow::Result<
         // In a task of its own, so that a panic which gets out is seen.
         spawn_local(LOG.scope(Arc::clone(&log), async move {
             let guard = Guard::new(async || Handler::construct(&behaviour, &calls).await);
-            guard.handle(event, &context).await
+            guard.handle(event, &context).await.map(drop)
         }))
     };
     let handled = handled.await;

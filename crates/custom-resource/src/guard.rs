@@ -43,20 +43,23 @@ where
     }
 
     /// Deals with one event: a request of CloudFormation's, the record of a request that some function did not answer, or
-    /// an event for [`Resource::notified`].
+    /// an event for [`Resource::notified`]. What the latter returns; otherwise nothing (null), since the answer goes to
+    /// CloudFormation.
     ///
     /// # Errors
     /// If another delivery of the event can help: CloudFormation could not be reached with the answer, or an event of
     /// another kind was not dealt with.
-    pub async fn handle(&self, event: Value, context: &Context) -> anyhow::Result<()> {
+    pub async fn handle(&self, event: Value, context: &Context) -> anyhow::Result<Value> {
         match event::read(event) {
             Ok(Event::Request(to, event)) => {
                 let span = span(&to, event::request_type(&event));
-                self.request(&to, event, context).instrument(span).await
+                let answered = self.request(&to, event, context);
+                answered.instrument(span).await.map(|()| Value::Null)
             }
             Ok(Event::LastWords(to, ending)) => {
                 let span = span(&to, "last words");
-                last_words(&to, &ending, context).instrument(span).await
+                let answered = last_words(&to, &ending, context);
+                answered.instrument(span).await.map(|()| Value::Null)
             }
             Ok(Event::Other(event)) => {
                 let kind = event
@@ -68,7 +71,7 @@ where
             }
             Err(error) => {
                 error!(%error, "this request can't be answered, and another try would not help");
-                Ok(())
+                Ok(Value::Null)
             }
         }
     }
@@ -85,7 +88,9 @@ where
             to.stack_name()
         );
         let mut entered = false;
-        let outcome = within(schedule, self.work(to, event, schedule, &mut entered)).await;
+        // In a box, since the futures of a handler nest deeper than the compiler follows with a guard around them.
+        let work = Box::pin(self.work(to, event, schedule, &mut entered));
+        let outcome = within(schedule, work).await;
         let outcome = outcome.unwrap_or_else(|error| {
             error!("{request_type} failed: {error:#}");
             Outcome::Failed(Reason::new(format!("{error:#}"), context))
@@ -135,10 +140,10 @@ where
         }
     }
 
-    async fn notify(&self, event: Value, context: &Context) -> anyhow::Result<()> {
+    async fn notify(&self, event: Value, context: &Context) -> anyhow::Result<Value> {
         let schedule = Schedule::until(context.deadline, None);
         let work = async { self.handler().await?.notified(event, schedule.work).await };
-        within(schedule, work)
+        within(schedule, Box::pin(work))
             .await
             .inspect_err(|error| error!("{error:#}"))
     }
@@ -229,8 +234,7 @@ async fn within<T>(
     // The time-out is inside: work that is given up may panic when it is dropped. So is the making of an error's words: a
     // type's Display may panic as well.
     let work = async {
-        // In a box, since the futures of a handler nest deeper than the compiler follows through a guard on top.
-        let work = tokio::time::timeout_at(schedule.cut.instant(), Box::pin(work));
+        let work = tokio::time::timeout_at(schedule.cut.instant(), work);
         let done = work.await.unwrap_or_else(|_| {
             Err(anyhow::anyhow!(
                 "the function's time is nearly over and the work is not done: it was given up"

@@ -41,6 +41,10 @@
 //! # Caveats
 //! - CloudFormation delivers at least once: a handler is called again for a request it has finished, and has to be
 //!   idempotent.
+//! - A handler isn't told which of two requests is the newer one: a duplicate of an Update that comes after the next
+//!   Update undoes it. Lambda holds an event for five minutes at most in the templates.
+//! - A Create whose handler could not be constructed says that nothing was made. If a duplicate of it could be served,
+//!   what that made stays behind.
 //! - CloudFormation can send a Delete while the Create is still at work, in another process. Handlers that start things
 //!   have to look whether they are still wanted before each; this crate can't know.
 //! - A killed process answers nobody by itself: the template has to name a function for last words (`OnFailure`).

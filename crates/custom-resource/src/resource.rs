@@ -73,12 +73,13 @@ pub trait Resource: Send + Sync + 'static {
     /// Removes the resource. Properties are not decoded: a Delete never fails for their shape.
     fn delete(&self, request: Request<()>) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Takes an event that isn't a custom-resource request. An error is Lambda's to retry.
+    /// Takes an event that isn't a custom-resource request; what it returns goes to a caller that waits. An error is
+    /// Lambda's to retry.
     fn notified(
         &self,
         _event: Value,
         _deadline: Deadline,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+    ) -> impl Future<Output = anyhow::Result<Value>> + Send {
         async {
             Err(anyhow!(
                 "the event has no ResponseURL, and this function takes custom-resource requests only"

@@ -31,7 +31,6 @@ pub(crate) enum Phase {
     Started {
         how: Start,
         at: Instant,
-        before: TaskStatus,
         moved: bool,
     },
     /// Nothing is left to do. Whether it runs, and how it was started by this call, if it was.
@@ -126,14 +125,9 @@ impl Attempt {
                     _ => info!("task {} is {}: {decision}", task.name, task.status),
                 }
             }
-            Phase::Started {
-                how,
-                at,
-                before,
-                moved,
-            } => {
-                // What it was before the start may be read for a while after it.
-                *moved |= task.status != *before;
+            Phase::Started { how, at, moved } => {
+                // What it was before the start may be read for a while after it, a modification included.
+                *moved |= matches!(task.status, TaskStatus::Starting | TaskStatus::Running);
                 let is_present = *moved || at.elapsed() >= LAG;
                 let done = |runs| Phase::Done {
                     runs,
@@ -205,7 +199,6 @@ impl Attempt {
                 Phase::Started {
                     how,
                     at: Instant::now(),
-                    before: task.status.clone(),
                     moved: false,
                 }
             }

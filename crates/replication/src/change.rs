@@ -1,5 +1,7 @@
 //! What a deployment changes, and which tasks that concerns.
 
+use std::fmt;
+
 use crate::task::Task;
 
 /// One resource in a change set, in CloudFormation's own terms.
@@ -21,6 +23,34 @@ pub struct ResourceChange {
     pub details: Vec<(String, Option<String>)>,
     /// A nested stack's own change set, where it has one.
     pub change_set: Option<String>,
+}
+
+/// How far a deployment is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// Its change set exists, and nobody has executed it.
+    Planned,
+    /// It is being carried out.
+    Underway,
+    /// It is being undone.
+    Undone,
+}
+
+impl fmt::Display for ResourceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            action,
+            logical_id,
+            resource_type,
+            ..
+        } = self;
+        write!(f, "{action} {logical_id} ({resource_type})")?;
+        match self.replacement.as_deref() {
+            Some("True") => f.write_str(", which is replaced"),
+            Some("Conditional") => f.write_str(", which may be replaced"),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What is known of the change that a deployment makes.

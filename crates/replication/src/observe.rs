@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Context, bail};
 use tracing::{info, warn};
 
-use crate::change::Change;
+use crate::change::{Change, Stage};
 use crate::stack::{Stack, StackStatus};
 use crate::task::{Arn, Task};
 use crate::tasks::Tasks;
@@ -43,7 +43,10 @@ pub(crate) async fn all(
 async fn deployment(stack: &impl Stack, stack_id: &str) -> anyhow::Result<(StackStatus, Change)> {
     let (status, change_set) = stack.status(stack_id).await?;
     let change = match &change_set {
-        Some(change_set) => stack.change(change_set, status.is_rolling_back()).await?,
+        Some(change_set) if status.is_rolling_back() => {
+            stack.change(change_set, Stage::Undone).await?
+        }
+        Some(change_set) => stack.change(change_set, Stage::Underway).await?,
         None => Change::Unknown("the stack was updated without a change set".to_owned()),
     };
     match &change {
@@ -129,8 +132,13 @@ pub(crate) async fn predecessors(
         .filter(|(it, before)| it.task.arn.as_str() != *before)
         .map(|(it, before)| (it.logical_id.as_str(), Arn::new(before)))
         .collect();
+    // What an earlier deployment replaced before it failed, without a rollback, is in no change set any more.
+    let earlier = tasks.iter().filter(|it| it.updated);
+    let mut predecessors: HashMap<String, Predecessor> = earlier
+        .map(|it| (it.logical_id.clone(), Predecessor::Earlier))
+        .collect();
     if replaced.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(predecessors);
     }
     let arns: Vec<Arn> = replaced.values().cloned().collect();
     let found = dms
@@ -143,10 +151,9 @@ pub(crate) async fn predecessors(
             Predecessor::Found(Box::new((*task).clone()))
         })
     };
-    Ok(replaced
-        .into_iter()
-        .map(|(name, arn)| (name.to_owned(), predecessor(&arn)))
-        .collect())
+    let replaced = replaced.into_iter();
+    predecessors.extend(replaced.map(|(name, arn)| (name.to_owned(), predecessor(&arn))));
+    Ok(predecessors)
 }
 
 /// What became of the task that a new task replaces.
@@ -158,6 +165,8 @@ pub enum Predecessor {
     Gone,
     /// It can't be told whether there is one.
     Untold,
+    /// There may be one, of a deployment before this one.
+    Earlier,
 }
 
 /// The stack's status alone.

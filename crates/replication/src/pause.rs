@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::apply::{CONCURRENCY, by_arn, patience};
 use crate::observe::StackTask;
-use crate::plan::{self, Pause};
+use crate::plan::{self, Moment, Pause};
 use crate::task::Arn;
 use crate::tasks::{Tasks, TasksError};
 use crate::wait::{Poll, few};
@@ -70,12 +70,7 @@ pub(crate) async fn all<T: Tasks>(
 ) -> anyhow::Result<usize> {
     let mut poll = Poll::until(deadline, tasks.iter().map(|(it, _)| &it.task)).await;
     for (it, touch) in &tasks {
-        let (name, status) = (&it.task.name, &it.task.status);
-        let decision = plan::pause(&it.task, touch.is_some(), poll.moment());
-        match touch {
-            Some(touch) => info!("task {name} is {status}: {decision} (since {touch})"),
-            None => info!("task {name} is {status}: {decision}"),
-        }
+        info!("task {}", words(it, touch.as_deref(), poll.moment()));
     }
     let touched = tasks.into_iter().filter(|(_, touch)| touch.is_some());
     let mut pending: Vec<Pausing> = touched.map(|(it, _)| Pausing::new(it)).collect();
@@ -110,6 +105,14 @@ pub(crate) async fn all<T: Tasks>(
         );
     }
     Ok(stopped.len())
+}
+
+/// A task, what is to be done to it, and why.
+pub(crate) fn words(it: &StackTask, touch: Option<&str>, moment: Moment) -> String {
+    let (name, status, logical_id) = (&it.task.name, &it.task.status, &it.logical_id);
+    let decision = plan::pause(&it.task, touch.is_some(), moment);
+    let since = touch.map_or_else(String::new, |touch| format!(" (since {touch})"));
+    format!("{name} ({logical_id}) is {status}: {decision}{since}")
 }
 
 /// What to say when the deadline has come.

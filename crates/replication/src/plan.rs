@@ -20,6 +20,28 @@ pub struct Moment {
     pub watched: Duration,
 }
 
+impl Moment {
+    /// When tasks have just been read, at `now` on this machine's clock. DMS's may be ahead of it.
+    pub fn first<'a>(tasks: impl IntoIterator<Item = &'a Task>, now: SystemTime) -> Self {
+        let dates = tasks
+            .into_iter()
+            .filter_map(|task| task.started_at.max(task.stopped_at));
+        Self {
+            now: dates.fold(now, SystemTime::max),
+            watched: Duration::ZERO,
+        }
+    }
+
+    /// The moment `watched` after the first.
+    #[must_use]
+    pub fn after(self, watched: Duration) -> Self {
+        Self {
+            now: self.now + watched,
+            watched,
+        }
+    }
+}
+
 /// What it takes until a task can be modified, with the cause.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Pause {
@@ -142,6 +164,7 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>) -> Run {
             );
         }
         Some(Predecessor::Untold) => return Run::Fail(UNTOLD),
+        Some(Predecessor::Earlier) => return Run::Fail(EARLIER),
         Some(Predecessor::Gone) => return Run::Fail(NO_CHECKPOINT),
         Some(Predecessor::Found(old)) => old,
     };
@@ -169,6 +192,11 @@ const JUST_STARTED: &str = "it was started a moment ago, so that this may be an 
 const NO_CHECKPOINT: &str = "it replaces a task whose checkpoint can't be read, and a start from now would lose what came \
                              between: deploy with --disable-rollback, start it yourself with a CdcStartPosition (aws dms \
                              start-replication-task), and deploy again";
+
+const EARLIER: &str = "it was updated and has never run, so a deployment that failed may have put it in the place of another \
+                       task, and a start from now would lose what came between: roll the stack back (aws cloudformation \
+                       rollback-stack), or start it yourself with a CdcStartPosition (aws dms start-replication-task), \
+                       and deploy again";
 
 const UNTOLD: &str = "it was updated without a change set and has never run, so it may replace a task, and a start from \
                       now would lose what came between: deploy it through a change set (aws cloudformation deploy)";

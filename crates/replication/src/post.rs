@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{info, warn};
 
+use crate::change::Change;
 use crate::dms::Dms;
-use crate::observe;
+use crate::observe::{self, StackTask};
 use crate::pause::{self, Why};
 use crate::plan::Occasion;
 use crate::run::{self, Errand};
@@ -75,17 +76,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         let reading = observe::all(&self.stack, &self.dms, &request.stack_id);
         let (status, change, mut tasks) = deadline.limit(observe::READING, reading).await?;
         let undoing = status.is_rolling_back();
-        // CloudFormation deletes it after us, and can't while it runs.
-        tasks.retain(|it| {
-            let stays = !change.removes(&it.logical_id, undoing);
-            if !stays {
-                info!(
-                    "task {}: the stack loses it, and it is left at rest",
-                    it.task.name
-                );
-            }
-            stays
-        });
+        tasks.retain(|it| stays(it, &change, undoing));
         if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
         }
@@ -127,9 +118,11 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             info!("the stack is {}: nothing to heal", status.0);
             return Ok(());
         }
-        let reading = observe::tasks(&self.stack, &self.dms, stack_id);
-        let mut tasks = deadline.limit(observe::READING, reading).await?;
-        tasks.retain(|it| it.marked);
+        let reading = observe::all(&self.stack, &self.dms, stack_id);
+        let (status, change, mut tasks) = deadline.limit(observe::READING, reading).await?;
+        // After UPDATE_ROLLBACK_FAILED the rollback is continued at some time.
+        let undoing = status.is_rolling_back();
+        tasks.retain(|it| it.marked && (!undoing || stays(it, &change, undoing)));
         if tasks.is_empty() {
             info!(
                 "the stack is {}, and no task is paused: nothing to heal",
@@ -152,6 +145,20 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         .await?;
         Ok(())
     }
+}
+
+/// Whether the stack keeps a task. What it loses, CloudFormation deletes after us, and can't while it runs.
+fn stays(it: &StackTask, change: &Change, undoing: bool) -> bool {
+    let before = change.predecessor(&it.logical_id);
+    let is_replacement = before.is_some_and(|before| before != it.task.arn.as_str());
+    let goes = change.removes(&it.logical_id, undoing) || (undoing && is_replacement);
+    if goes {
+        info!(
+            "task {}: the stack loses it, and it is left at rest",
+            it.task.name
+        );
+    }
+    !goes
 }
 
 impl<S, T> Resource for DmsPost<S, T>
@@ -193,9 +200,10 @@ where
         Ok(())
     }
 
-    async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<()> {
+    async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<Value> {
         let event: EventBridgeEvent<StatusChange> = serde_json::from_value(event)
             .context("reading an event: this function takes custom-resource requests and stack status changes")?;
-        self.heal(&event.detail.stack_id, deadline).await
+        self.heal(&event.detail.stack_id, deadline).await?;
+        Ok(Value::Null)
     }
 }

@@ -3,13 +3,16 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use custom_resource::{Attributes, Request, Resource};
+use custom_resource::{Attributes, Deadline, Request, Resource};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use crate::change::{Change, Stage};
 use crate::dms::Dms;
 use crate::observe::{self, StackTask};
 use crate::pause::{self, Why};
+use crate::plan::Moment;
 use crate::stack::{CloudFormation, Stack};
 use crate::tasks::Tasks;
 
@@ -26,6 +29,11 @@ use crate::tasks::Tasks;
 ///
 /// # Assumptions
 /// Every DMS resource of the template depends on this one.
+///
+/// # Plans
+/// Invoked with `{"plan": {"StackId": …, "ChangeSetId": …}}` (both ARNs) it changes nothing and returns, in words, what
+/// the change set changes (`Resources`) and what would be decided about each task now (`Tasks`): the same decisions, by the
+/// same code.
 #[derive(Debug)]
 pub struct DmsPre<S, T> {
     stack: S,
@@ -39,6 +47,19 @@ pub struct DmsPreProperties {
     /// Any text. A fresh one makes CloudFormation call the handler.
     #[serde(deserialize_with = "custom_resource::scalar")]
     pub deployment_id: String,
+}
+
+/// A request to say what a change set would do.
+#[derive(Debug, Deserialize)]
+struct PlanRequest {
+    plan: PlanOf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PlanOf {
+    stack_id: String,
+    change_set_id: String,
 }
 
 impl DmsPre<CloudFormation, Dms> {
@@ -92,6 +113,26 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
     }
 }
 
+impl<S: Stack, T: Tasks> DmsPre<S, T> {
+    async fn plan(&self, of: &PlanOf) -> anyhow::Result<Value> {
+        let (change, tasks) = futures::join!(
+            self.stack.change(&of.change_set_id, Stage::Planned),
+            observe::tasks(&self.stack, &self.dms, &of.stack_id)
+        );
+        let (change, tasks) = (change?, tasks?);
+        let resources: Vec<String> = match &change {
+            Change::Known(changes) => changes.iter().map(ToString::to_string).collect(),
+            Change::Unknown(why) => vec![format!("it is not known what changes ({why})")],
+        };
+        let moment = Moment::first(tasks.iter().map(|it| &it.task), SystemTime::now());
+        let tasks = tasks.iter().map(|it| {
+            let touch = change.touches(&it.logical_id, &it.task, false);
+            pause::words(it, touch.as_deref(), moment)
+        });
+        Ok(json!({ "Resources": resources, "Tasks": tasks.collect::<Vec<_>>() }))
+    }
+}
+
 impl<S, T> Resource for DmsPre<S, T>
 where
     S: Stack + 'static,
@@ -111,5 +152,12 @@ where
     async fn delete(&self, _request: Request<()>) -> anyhow::Result<()> {
         info!("nothing to do: when the stack goes, its tasks are gone by now");
         Ok(())
+    }
+
+    async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<Value> {
+        let PlanRequest { plan } = serde_json::from_value(event).context(
+            "reading an event: this function takes custom-resource requests and plan requests",
+        )?;
+        deadline.limit(observe::READING, self.plan(&plan)).await
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types;
 
 use crate::aws::words;
-use crate::change::{Change, NESTED_STACK, ResourceChange};
+use crate::change::{Change, NESTED_STACK, ResourceChange, Stage};
 use crate::task::Arn;
 
 /// A stack's status, such as `UPDATE_IN_PROGRESS`.
@@ -60,12 +60,11 @@ pub trait Stack: Send + Sync {
         stack: &str,
     ) -> impl Future<Output = anyhow::Result<(StackStatus, Option<String>)>> + Send;
 
-    /// What the change set changes, those of nested stacks included, if it is being carried out; `undoing` accepts one whose
-    /// execution failed.
+    /// What the change set changes, those of nested stacks included, if it is at this stage.
     fn change(
         &self,
         change_set: &str,
-        undoing: bool,
+        stage: Stage,
     ) -> impl Future<Output = anyhow::Result<Change>> + Send;
 
     /// The replication tasks that exist in the stack.
@@ -83,13 +82,9 @@ impl CloudFormation {
 }
 
 impl CloudFormation {
-    /// What a change set changes, page by page; or why that can't be told. `undoing` tells which execution statuses make
-    /// it the one at work; a nested stack's is believed with its parent's.
-    async fn changes(
-        &self,
-        change_set: &str,
-        undoing: Option<bool>,
-    ) -> Result<Vec<ResourceChange>, String> {
+    /// What a change set changes, page by page; or why that can't be told. One that is only planned is believed whatever
+    /// its execution status is, and so is a nested stack's with its parent's.
+    async fn changes(&self, change_set: &str, stage: Stage) -> Result<Vec<ResourceChange>, String> {
         let mut changes = Vec::new();
         let mut pages = self
             .0
@@ -107,10 +102,14 @@ impl CloudFormation {
             let execution = page
                 .execution_status
                 .map_or_else(String::new, |status| status.as_str().to_owned());
-            let is_at_work = undoing.is_none_or(|undoing| {
-                execution == "EXECUTE_IN_PROGRESS" || undoing && execution == "EXECUTE_FAILED"
-            });
-            if !is_at_work {
+            let is_it = match stage {
+                Stage::Planned => true,
+                Stage::Underway => execution == "EXECUTE_IN_PROGRESS",
+                Stage::Undone => {
+                    matches!(execution.as_str(), "EXECUTE_IN_PROGRESS" | "EXECUTE_FAILED")
+                }
+            };
+            if !is_it {
                 return Err(format!(
                     "the stack's last change set is not the one at work ({execution})"
                 ));
@@ -146,8 +145,8 @@ impl Stack for CloudFormation {
         Ok((StackStatus(status), found.change_set_id))
     }
 
-    async fn change(&self, change_set: &str, undoing: bool) -> anyhow::Result<Change> {
-        let mut found = match self.changes(change_set, Some(undoing)).await {
+    async fn change(&self, change_set: &str, stage: Stage) -> anyhow::Result<Change> {
+        let mut found = match self.changes(change_set, stage).await {
             Ok(changes) => changes,
             Err(why) => return Ok(Change::Unknown(why)),
         };
@@ -158,7 +157,7 @@ impl Stack for CloudFormation {
             if let (NESTED_STACK, Some(nested)) =
                 (change.resource_type.as_str(), &change.change_set)
             {
-                match self.changes(&nested.clone(), None).await {
+                match self.changes(&nested.clone(), Stage::Planned).await {
                     Ok(changes) => found.extend(changes),
                     Err(why) => return Ok(Change::Unknown(why)),
                 }

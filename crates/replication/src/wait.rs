@@ -17,7 +17,7 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// The rhythm of one wait.
 pub(crate) struct Poll {
     began: Instant,
-    wall: SystemTime,
+    first: Moment,
     said: Instant,
     ticks: Interval,
     deadline: Deadline,
@@ -33,16 +33,9 @@ impl Poll {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is now; what is known now has just been read.
         ticks.tick().await;
-        // DMS's clock may be ahead of this one.
-        let seen = tasks
-            .into_iter()
-            .filter_map(|task| task.started_at.max(task.stopped_at));
         Self {
             began: Instant::now(),
-            wall: seen
-                .max()
-                .max(Some(SystemTime::now()))
-                .unwrap_or(SystemTime::UNIX_EPOCH),
+            first: Moment::first(tasks, SystemTime::now()),
             said: Instant::now(),
             ticks,
             deadline,
@@ -51,11 +44,7 @@ impl Poll {
 
     /// The moment to decide for.
     pub(crate) fn moment(&self) -> Moment {
-        let watched = self.waited();
-        Moment {
-            now: self.wall + watched,
-            watched,
-        }
+        self.first.after(self.waited())
     }
 
     /// Waits for the next poll; `false` if the deadline comes first.

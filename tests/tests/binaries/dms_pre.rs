@@ -7,7 +7,7 @@ use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use stage::request::REQUEST_ID;
-use stage::stack::modified;
+use stage::stack::{CHANGE_SET, STACK, modified};
 
 use super::{Scene, reason};
 
@@ -46,11 +46,11 @@ async fn an_update_pauses_what_it_touches_and_nothing_else() {
     assert_ne!(first["Revision"], again["Revision"]);
     let (log, _) = scene.end().await;
     assert!(
-        log.contains("task orders is running: stop (since it changes (Modify of Orders))"),
+        log.contains("task orders (Orders) is running: stop (since it changes (Modify of Orders))"),
         "{log}"
     );
     assert!(
-        log.contains("task users is running: leave: the deployment does not touch it"),
+        log.contains("task users (Users) is running: leave: the deployment does not touch it"),
         "{log}"
     );
 }
@@ -87,6 +87,43 @@ async fn an_update_without_a_change_set_touches_every_task() {
         scene.done("Update", deployment("7")).await["PausedTasks"],
         "1"
     );
+}
+
+#[tokio::test]
+async fn a_plan_is_told_in_words_and_nothing_is_touched() {
+    let (scene, orders, users) = two_tasks().await;
+    scene.stack.becomes("UPDATE_COMPLETE");
+    scene.stack.execution_is("AVAILABLE");
+    let of = json!({ "StackId": STACK, "ChangeSetId": CHANGE_SET });
+    let plan = scene.notice(json!({ "plan": of })).await.unwrap();
+    assert_eq!(
+        plan,
+        json!({
+            "Resources": ["Modify Orders (AWS::DMS::ReplicationTask)"],
+            "Tasks": [
+                "orders (Orders) is running: stop (since it changes (Modify of Orders))",
+                "users (Users) is running: leave: the deployment does not touch it",
+            ],
+        })
+    );
+    for task in [orders, users] {
+        assert_eq!(scene.dms.status(&task), Some(TaskStatus::Running));
+        assert!(!scene.dms.tags(&task).contains_key(PAUSE_MARK));
+    }
+    // What cannot be read is not planned for as if it were nothing.
+    let of = json!({ "StackId": STACK, "ChangeSetId": "arn:aws:changeSet/that-is-gone" });
+    let plan = scene.notice(json!({ "plan": of })).await.unwrap();
+    let gone = "it is not known what changes (the stack's change set is gone)";
+    assert_eq!(plan["Resources"], json!([gone]));
+    assert_eq!(plan["Tasks"].as_array().unwrap().len(), 2);
+    for line in plan["Tasks"].as_array().unwrap() {
+        assert!(
+            line.as_str()
+                .unwrap()
+                .ends_with(&format!("stop (since {gone})")),
+            "{line}"
+        );
+    }
 }
 
 /// What a parent's change set tells of a nested stack.

@@ -45,6 +45,8 @@ async fn an_endpoint_that_can_not_be_reached_says_why() {
         .await
         .unwrap();
     let endpoints = [wiring.source.clone()];
+    // A description trails what is.
+    advance(Pace::default().lag).await;
     assert_eq!(
         dms.connections(&endpoints).await.unwrap()[0].status,
         "testing"
@@ -60,7 +62,7 @@ async fn an_endpoint_that_can_not_be_reached_says_why() {
     dms.test_connection(&wiring.source, &wiring.instance)
         .await
         .unwrap();
-    advance(Pace::default().connection_test).await;
+    advance(Pace::default().connection_test + Pace::default().lag).await;
     assert_eq!(
         dms.connections(&endpoints).await.unwrap()[0].status,
         "successful"
@@ -78,6 +80,7 @@ async fn an_endpoint_modified_under_a_running_task_is_a_violation_and_tested_aga
         dms.violations(),
         ["endpoint w-source modified while task orders ran"]
     );
+    advance(Pace::default().lag).await;
     let connections = dms
         .connections(&[wiring.source, wiring.target])
         .await

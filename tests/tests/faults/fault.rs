@@ -59,7 +59,8 @@ impl Fault {
     }
 }
 
-const GIVEN_UP: &str = "the work is not done: it was given up";
+const READING: &str =
+    "reading the stack and its replication tasks: not done when the function's time";
 
 /// In the order of the table.
 pub(super) const FAULTS: &[Fault] = &[
@@ -157,7 +158,7 @@ pub(super) const FAULTS: &[Fault] = &[
         resources: DMS,
         granted: 70,
         voice: Voice::Function,
-        says: "Connection refused",
+        says: "the service can't be reached; from a VPC that takes a NAT gateway",
     },
     Fault {
         title: "DMS's API refuses connections",
@@ -165,7 +166,7 @@ pub(super) const FAULTS: &[Fault] = &[
         resources: DMS,
         granted: 70,
         voice: Voice::Function,
-        says: "Connection refused",
+        says: "the service can't be reached; from a VPC that takes a NAT gateway",
     },
     Fault {
         title: "Secrets Manager refuses connections",
@@ -189,7 +190,7 @@ pub(super) const FAULTS: &[Fault] = &[
         resources: DMS,
         granted: 4,
         voice: Voice::Function,
-        says: GIVEN_UP,
+        says: READING,
     },
     Fault {
         title: "DMS's API takes connections and never answers",
@@ -197,7 +198,7 @@ pub(super) const FAULTS: &[Fault] = &[
         resources: DMS,
         granted: 4,
         voice: Voice::Function,
-        says: GIVEN_UP,
+        says: READING,
     },
     Fault {
         title: "Secrets Manager takes connections and never answers",
@@ -205,7 +206,7 @@ pub(super) const FAULTS: &[Fault] = &[
         resources: DATABASE,
         granted: 4,
         voice: Voice::Function,
-        says: GIVEN_UP,
+        says: "the work is not done: it was given up",
     },
     Fault {
         title: "the database takes connections and never answers",

@@ -186,8 +186,8 @@ impl Resource for Handler {
         self.work("Delete", request).await.map(drop)
     }
 
-    async fn notified(&self, _event: Value, _deadline: Deadline) -> anyhow::Result<()> {
+    async fn notified(&self, _event: Value, _deadline: Deadline) -> anyhow::Result<Value> {
         self.calls.lock().unwrap().calls.push(Called::Notified);
-        self.behaviour.work().await.map(drop)
+        self.behaviour.work().await.map(|_| Value::Null)
     }
 }

@@ -30,7 +30,7 @@ async fn handle(behaviour: Behaviour, event: Value, time: Duration) -> Ended {
     let context: Context = context(time, "/aws/lambda/it");
     let handled = LOG.scope(Arc::clone(&log), guard.handle(event, &context));
     Ended {
-        result: handled.await,
+        result: handled.await.map(drop),
         calls: std::mem::take(&mut calls.lock().unwrap()),
         log: log::text(&log),
     }
