@@ -23,7 +23,7 @@ pub mod certificates;
 mod setup;
 mod watchdog;
 
-use binary::Binary;
+use binary::{Binary, Kind};
 use certificates::Authority;
 use watchdog::Watchdog;
 
@@ -124,7 +124,11 @@ impl MysqlServer {
             server.port = free_port()?;
             match server.launch(&[server.init_file()]).await {
                 Err(error) if format!("{error:#}").contains("port: ") => {}
-                started => return started.map(|()| server),
+                started => {
+                    started?;
+                    server.dress().await?;
+                    return Ok(server);
+                }
             }
         }
         bail!("no free port was found")
@@ -163,6 +167,11 @@ impl MysqlServer {
             process.child.kill().await?;
         }
         Ok(())
+    }
+
+    /// Whether it is MySQL itself, and not MariaDB.
+    pub fn is_mysql(&self) -> bool {
+        self.binary.kind == Kind::Mysql
     }
 
     /// The name to connect to; the server's certificate is for it.
@@ -237,6 +246,14 @@ impl MysqlServer {
             .prefer_socket(false)
             .ssl_opts(tls);
         Opts::from(opts)
+    }
+
+    async fn dress(&self) -> Result<()> {
+        let mut admin = self.admin().await?;
+        for statement in setup::statements(&self.options) {
+            admin.query_drop(statement).await?;
+        }
+        Ok(admin.disconnect().await?)
     }
 
     async fn launch(&mut self, more: &[String]) -> Result<()> {

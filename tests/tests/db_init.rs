@@ -2,29 +2,50 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "db_init/binlog.rs"]
+mod binlog;
 #[path = "db_init/connection.rs"]
 mod connection;
+#[path = "db_init/histories.rs"]
+mod histories;
+#[path = "db_init/interruptions.rs"]
+mod interruptions;
 #[path = "db_init/migrations.rs"]
 mod migrations;
+#[path = "db_init/only_mysql.rs"]
+mod only_mysql;
+#[path = "db_init/quoting.rs"]
+mod quoting;
+#[path = "db_init/race.rs"]
+mod race;
+#[path = "db_init/readiness.rs"]
+mod readiness;
 #[path = "db_init/secrets.rs"]
 mod secrets;
+#[path = "db_init/users.rs"]
+mod users;
 
 use std::time::Duration;
 
 use anyhow::Result;
-use custom_resource::{Attributes, Deadline};
+use custom_resource::{Attributes, Deadline, Resource};
 use db_init::DbInit;
 use db_init::secret::Secrets;
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 use stage::mysql::{MysqlServer, Options};
+use stage::request;
+use tokio::time::{sleep, timeout};
 
-/// The one secret there is.
+/// The master user's secret; with it, under [`STREAM`], that of the user DMS connects as.
 struct Secret(Value);
 
+/// The ARN of the secret of DMS's user.
+const STREAM: &str = "arn:stream";
+
 impl Secrets for Secret {
-    async fn text(&self, _: &str) -> Result<String> {
-        Ok(self.0.to_string())
+    async fn text(&self, arn: &str) -> Result<String> {
+        Ok(self.0.get(arn).unwrap_or(&self.0).to_string())
     }
 }
 
@@ -73,6 +94,17 @@ async fn start() -> MysqlServer {
 async fn ask(server: &MysqlServer, query: &str) -> Vec<String> {
     let mut conn = server.admin().await.unwrap();
     conn.query(query).await.unwrap()
+}
+
+/// Waits until this is so; for a minute, on a slow machine.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = timeout(Duration::from_secs(60), waiting).await;
+    waited.unwrap_or_else(|_| panic!("not after a minute: {what}"));
 }
 
 #[tokio::test]
@@ -124,62 +156,28 @@ async fn a_database_without_migrations_is_of_version_zero_and_has_no_table() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_ready_is_refused_with_every_parameter_to_change() {
-    let options = Options::default()
-        .with("--skip-log-bin")
-        .with("--binlog-format=MIXED")
-        .with("--binlog-row-image=MINIMAL");
-    let server = MysqlServer::start(options).await.unwrap();
-    let reason = refused(&server, json!({ "Migrations": [orders()] })).await;
-    for part in [
-        "log_bin is OFF",
-        "reboot",
-        "binlog_format is MIXED",
-        "binlog_row_image is MINIMAL",
+async fn an_update_gives_what_a_create_gives() {
+    let server = start().await;
+    let properties = json!({
+        "SecretArn": "arn:secret", "Database": "shop", "SslCa": server.ca_pem(), "Migrations": [orders()],
+    });
+    let request = || request::decoded(serde_json::from_value(properties.clone()).unwrap());
+    let handler = DbInit::new(Secret(server.secret()));
+    let created = handler.create(request()).await.unwrap();
+    let updated = handler.update(request()).await.unwrap();
+    for name in [
+        "ServerVersion",
+        "BinlogFormat",
+        "BinlogRetentionHours",
+        "SchemaVersion",
     ] {
-        assert!(reason.contains(part), "{part}: {reason}");
+        assert_eq!(updated.get(name), created.get(name), "{name}");
     }
-    assert!(ask(&server, "SHOW DATABASES LIKE 'shop'").await.is_empty());
-}
-
-#[tokio::test]
-async fn a_reader_is_refused() {
-    let server = start().await;
-    let mut admin = server.admin().await.unwrap();
-    admin.query_drop("SET GLOBAL read_only = ON").await.unwrap();
-    let reason = refused(&server, json!({})).await;
-    assert!(reason.contains("connect to the writer"), "{reason}");
-}
-
-#[tokio::test]
-async fn a_server_without_rdss_procedures_is_refused() {
-    let options = Options {
-        rds: false,
-        ..Options::default()
+    let file = |attributes: &Attributes| {
+        let position = attributes.get("BinlogPosition").unwrap();
+        position.split_once(':').unwrap().0.to_owned()
     };
-    let server = MysqlServer::start(options).await.unwrap();
-    let reason = refused(&server, json!({})).await;
-    assert!(reason.contains("Amazon RDS and Aurora"), "{reason}");
-    assert!(ask(&server, "SHOW DATABASES LIKE 'shop'").await.is_empty());
-}
-
-#[tokio::test]
-async fn a_retention_that_does_not_stick_is_refused() {
-    let server = start().await;
-    let mut admin = server.admin().await.unwrap();
-    let forgetful = "CREATE TRIGGER mysql.forget BEFORE UPDATE ON mysql.rds_configuration FOR EACH ROW SET NEW.value = 12";
-    if admin.query_drop(forgetful).await.is_err() {
-        // Servers that allow no trigger there let the procedure be replaced.
-        admin
-            .query_drop("DROP PROCEDURE mysql.rds_set_configuration")
-            .await
-            .unwrap();
-        let idle = "CREATE PROCEDURE mysql.rds_set_configuration(IN setting VARCHAR(30), IN setting_value INT) SELECT 1";
-        admin.query_drop(idle).await.unwrap();
-    }
-    let reason = refused(&server, json!({})).await;
-    assert!(
-        reason.contains("were set to 24, but the server reports"),
-        "{reason}"
-    );
+    assert_eq!(file(&updated), file(&created));
+    handler.delete(request::decoded(())).await.unwrap();
+    assert_eq!(ask(&server, "SELECT note FROM shop.orders").await, ["ä;b"]);
 }

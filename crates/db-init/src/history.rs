@@ -1,72 +1,102 @@
 //! The migrations a database has been through, and those it still has to go through.
 
-use anyhow::{Context, Result, bail};
-use mysql_async::Pool;
+use anyhow::{Context, Error, Result, anyhow, bail};
+use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration as Step, Runner};
 use tracing::info;
 
 use crate::identifier::Identifier;
 use crate::migration::Migration;
-use crate::mysql::Session;
 use crate::mysql::failure::Failure;
+use crate::mysql::worker::{At, Stopped, Worker};
+use crate::statement::{self, Statement};
 
 /// The table in which a database remembers its migrations.
 const TABLE: &str = "sluice_schema_history";
 
-/// A database's history.
-pub(crate) struct History {
-    pool: Pool,
-    table: String,
+/// The table's name, with the database's: a migration may say USE.
+fn table(database: &Identifier) -> String {
+    format!("{}.`{TABLE}`", database.quoted())
 }
 
-impl History {
-    /// The history of this database.
-    pub(crate) fn of(session: &Session, database: &Identifier) -> Self {
-        Self {
-            pool: session.pool(database),
-            // With the database's name: a migration may say USE.
-            table: format!("{}.`{TABLE}`", database.quoted()),
+/// The migrations that were applied, oldest first; none if the database or the table isn't there yet.
+pub(crate) async fn applied(worker: &mut Worker, database: &Identifier) -> Result<Vec<Step>> {
+    match worker
+        .get_applied_migrations(&table(database))
+        .await
+        .map_err(|error| stopped(&error))
+    {
+        Err(Stopped { failure, .. }) if failure.is_missing_table() => Ok(Vec::new()),
+        Err(Stopped { failure, .. }) => {
+            Err(failure).context("reading which migrations were applied")
         }
+        Ok(applied) => Ok(applied),
     }
+}
 
-    /// The migrations that were applied, oldest first; none if the database or the table isn't there yet.
-    pub(crate) async fn applied(&mut self) -> Result<Vec<Step>> {
-        let applied = self.pool.get_applied_migrations(&self.table).await;
-        match applied.map_err(Failure::from) {
-            Err(failure) if failure.is_missing_table() => Ok(Vec::new()),
-            applied => applied.context("reading which migrations were applied"),
-        }
-    }
+/// Applies a migration.
+///
+/// MySQL commits at every change of a schema, so the statements before a failing one stay.
+pub(crate) async fn apply(worker: &mut Worker, step: &Step, database: &Identifier) -> Result<()> {
+    worker.settle_in(database);
+    Runner::new(std::slice::from_ref(step))
+        .set_abort_divergent(true)
+        // A rollback brings a list that is shorter than the history.
+        .set_abort_missing(false)
+        .set_migration_table_name(table(database))
+        .run_async(worker)
+        .await
+        .map_err(|error| told(step, stopped(&error)))?;
+    info!(migration = %step, "applied a migration");
+    Ok(())
+}
 
-    /// Applies these, one after the other.
-    ///
-    /// MySQL commits at every change of a schema, so the statements before a failing one stay.
-    pub(crate) async fn apply(&mut self, pending: &[Step]) -> Result<()> {
-        for step in pending {
-            Runner::new(std::slice::from_ref(step))
-                .set_abort_divergent(true)
-                // A rollback brings a list that is shorter than the history.
-                .set_abort_missing(false)
-                .set_migration_table_name(&self.table)
-                .run_async(&mut self.pool)
-                .await
-                .map_err(Failure::from)
-                .with_context(|| {
-                    format!(
-                        "applying migration {step} (its statements before the failing one stay)"
-                    )
-                })?;
-            info!(migration = %step, "applied a migration");
-        }
-        Ok(())
+/// What happened to a migration. If it may run again without somebody's looking at it, there is a [`Failure`] in the error.
+fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
+    let statements = statement::divide(step.sql().unwrap_or_default());
+    let (lost_in, place) = match at {
+        At::Before => (0, String::new()),
+        At::Within(results) => match statement::after(&statements, &results) {
+            Some((number, at)) => (number, format!(": statement {number}, {}", at.shown())),
+            None => (0, String::new()),
+        },
+        At::After => (
+            statements.len() + 1,
+            ": its entry in the history".to_owned(),
+        ),
+    };
+    let doing = format!("applying migration {step}{place}");
+    if !failure.is_loss() {
+        let stay = if lost_in > 1 {
+            " (the statements before it stay)"
+        } else {
+            ""
+        };
+        return Error::new(failure).context(format!("{doing}{stay}"));
     }
+    if may_repeat(&statements, lost_in) {
+        return Error::new(failure).context(doing);
+    }
+    anyhow!(
+        "{doing}: {failure}. The statements before it may have stayed: look before you try again"
+    )
+}
 
-    /// Closes the connections.
-    pub(crate) async fn close(self) {
-        if let Err(error) = self.pool.disconnect().await {
-            info!(error = %Failure::from(error), "the server didn't take the good-bye");
-        }
-    }
+/// Whether a migration whose connection was lost in this statement can run again from its first one: nothing of it stayed,
+/// or the server will say so.
+fn may_repeat(statements: &[Statement], lost_in: usize) -> bool {
+    lost_in <= 1 || statements.iter().take(lost_in).all(Statement::is_undone)
+}
+
+fn stopped(error: &refinery::Error) -> Stopped {
+    let own = match error.kind() {
+        Kind::Connection(_, cause) => cause.downcast_ref::<Stopped>().cloned(),
+        _ => None,
+    };
+    own.unwrap_or_else(|| Stopped {
+        at: At::Before,
+        failure: Failure::Driver(error.to_string()),
+    })
 }
 
 /// The steps of a list of migrations.
@@ -162,6 +192,44 @@ mod tests {
             let error = pending_names(&applied, &[listed]).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");
         }
+    }
+
+    fn lost(sql: &str, at: At, failure: Failure) -> Error {
+        told(&step("V1__a", sql), Stopped { at, failure })
+    }
+
+    #[test]
+    fn a_migration_that_was_lost_runs_again_only_if_nothing_of_it_can_have_stayed() {
+        let gone = || Failure::Network("gone".to_owned());
+        let repeats = |sql: &str, at: At| lost(sql, at, gone()).downcast_ref::<Failure>().is_some();
+        let rows = "INSERT INTO a VALUES (1); UPDATE a SET b = 2";
+        let tables = "INSERT INTO a VALUES (1); ALTER TABLE a ADD b INT";
+        for sql in [rows, tables] {
+            assert!(repeats(sql, At::Before), "{sql}");
+            assert!(repeats(sql, At::Within(vec![])), "{sql}");
+        }
+        // A change of a table commits the rows before it.
+        assert!(repeats(rows, At::Within(vec![false])));
+        assert!(!repeats(tables, At::Within(vec![false])));
+        assert!(repeats(rows, At::After));
+        assert!(!repeats(tables, At::After));
+    }
+
+    #[test]
+    fn a_failing_statement_is_named_without_its_values() {
+        let refused = Failure::Server {
+            code: 1146,
+            message: "No such table".to_owned(),
+        };
+        let sql = "CREATE TABLE a (b INT); INSERT INTO nowhere VALUES ('hunter2')";
+        let error = lost(sql, At::Within(vec![false]), refused);
+        assert_eq!(
+            format!("{error:#}"),
+            "applying migration V1__a: statement 2, INSERT INTO nowhere VALUES (…) (the statements before it stay): \
+             No such table (MySQL error 1146)"
+        );
+        let gone = lost(sql, At::After, Failure::Network("gone".to_owned()));
+        assert!(format!("{gone:#}").contains("its entry in the history: gone. The statements"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The longest name, in characters, that MySQL takes.
-const MAX_CHARS: usize = 64;
+pub(crate) const MAX_CHARS: usize = 64;
 
 /// The databases that belong to the server; their names are not case-sensitive.
 const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
@@ -21,8 +21,13 @@ impl Identifier {
 
     /// The name between backticks, as SQL wants it.
     pub(crate) fn quoted(&self) -> String {
-        format!("`{}`", self.0.replace('`', "``"))
+        quoted(&self.0)
     }
+}
+
+/// Any name between backticks. No mode of the server changes what they mean.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }
 
 impl fmt::Display for Identifier {

@@ -1,10 +1,11 @@
 //! `Custom::DbInit` makes a MySQL-compatible database ready for change data capture, and proves that it is.
 //!
 //! # Expected flow
-//! 1. Read the secret, connect, and take an advisory lock named by the database: two requests never work side by side.
+//! 1. Read the secrets, connect, and take an advisory lock named by the database: two requests never work side by side.
 //! 2. Look, without changing anything: is the server ready (binlog, row format, full images, no compression, the writer),
-//!    and does the list of migrations continue the history of the database?
-//! 3. Change, each step idempotent: the binlog's retention, set and read back; the database; the migrations.
+//!    does the list of migrations continue the history of the database, and can DMS's user be the one it is to be?
+//! 3. Change, each step idempotent: the binlog's retention, set and read back; the database; the migrations; the user that
+//!    DMS connects as, with the password of its secret and just the grants that CDC needs.
 //! 4. Answer with the server's version, its binlog, and the schema's version.
 //!
 //! Create and Update are the same. Delete changes nothing and connects to nobody.
@@ -14,21 +15,28 @@
 //! - Nothing is ever dropped.
 //! - A migration is applied once. An edited, renamed or late one is refused; a list that is shorter than the history, as a
 //!   rollback brings it, is fine.
+//! - DMS's user loses what it has too much, but never what it needs, not even for a moment. It is never the master user.
+//! - When a connection is lost (a failover), all is looked at and done again, a few times. A migration of which something
+//!   may have stayed is not repeated: somebody has to look.
+//! - No step outlasts the deadline: it is named, and a statement that is at work is ended on the server.
 //! - No password, no value of a secret and no value of a statement is in a log or an error.
 //!
 //! # Caveats
 //! - MySQL commits at every change of a schema: a migration that fails half-way stays half applied, and runs again from
 //!   its first statement the next time. One change a migration is the way to live with that.
-//! - A migration's error quotes the server, without the values that the server quotes.
+//! - A migration's error quotes the server and the statement, both without the values in them.
+//! - A new password is applied at the next Update. CloudFormation sees none in a new value of a secret.
 //!
 //! # Layout
 //! [`properties`], [`migration`] and [`identifier`] hold what is wanted, parsed; [`secret`] talks to Secrets Manager,
-//! `mysql` to the server and `history` to refinery, which runs the migrations; `readiness` judges; `patience` waits.
+//! `mysql` to the server; `preparation` is the order of the steps; `history` compares and has refinery run the migrations,
+//! `statement` tells which statement failed; `user` compares grants; `readiness` judges; `patience` waits.
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Error, Result};
 use custom_resource::{Attributes, Deadline, Request, Resource};
+use tokio::time::sleep;
 use tracing::info;
 
 mod history;
@@ -36,15 +44,21 @@ pub mod identifier;
 pub mod migration;
 mod mysql;
 mod patience;
+mod preparation;
 pub mod properties;
 mod readiness;
 pub mod secret;
+mod statement;
+mod user;
 
-use history::History;
 use mysql::Session;
+use mysql::failure::Failure;
 use mysql::server::Server;
+use preparation::Preparation;
 use properties::Properties;
+use readiness::NotReady;
 use secret::{Credentials, Secrets, SecretsManager};
+use user::ReplicationUser;
 
 /// How long a server may take to come up, at most.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -52,8 +66,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What waiting for a server leaves of the time.
 const FOR_THE_WORK: Duration = Duration::from_secs(10);
 
-/// What waiting for another request leaves of the time.
-const AFTER_THE_LOCK: Duration = Duration::from_secs(30);
+/// The pauses after each loss of a connection, in seconds; after the last one it is enough. A cluster's name may lead to the old writer
+/// for some seconds after a failover.
+const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// The handler of `Custom::DbInit`.
 #[derive(Debug)]
@@ -79,59 +94,77 @@ impl<S: Secrets> DbInit<S> {
     /// # Errors
     /// Says what was being done, and what the server, or Secrets Manager, says to it.
     pub async fn make_ready(&self, wanted: &Properties, deadline: Deadline) -> Result<Attributes> {
-        let credentials = Credentials::read(&self.secrets, &wanted.secret_arn).await?;
+        let credentials = self.credentials(&wanted.secret_arn, deadline).await?;
+        let user = match &wanted.replication_user_secret_arn {
+            Some(arn) => {
+                let found = self.credentials(arn, deadline).await?;
+                let user = ReplicationUser::new(found, &credentials.username);
+                Some(user.with_context(|| {
+                    format!("ResourceProperties.ReplicationUserSecretArn: the secret {arn}")
+                })?)
+            }
+            None => None,
+        };
         let server = Server::new(wanted, credentials)?;
-        let patience = PATIENCE.min(deadline.remaining().saturating_sub(FOR_THE_WORK));
-        let mut session = Session::open(&server, patience).await?;
-        let mut history = History::of(&session, &wanted.database);
-        let outcome = prepare(&mut session, &mut history, wanted, deadline).await;
-        history.close().await;
-        session.close().await;
-        outcome
+        let preparation = Preparation {
+            wanted,
+            user: user.as_ref(),
+            deadline,
+        };
+        let mut lost = false;
+        for pause in PAUSES.map(Duration::from_secs) {
+            match attempt(&server, &preparation).await? {
+                Err(error)
+                    if is_worth_another_try(&error, lost) && deadline.remaining() > pause =>
+                {
+                    info!(error = %format_args!("{error:#}"), "the connection was lost: all again");
+                    lost = true;
+                    sleep(pause).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        attempt(&server, &preparation).await?
+    }
+
+    async fn credentials(&self, arn: &str, deadline: Deadline) -> Result<Credentials> {
+        let read = Credentials::read(&self.secrets, arn);
+        deadline
+            .limit(format!("reading the secret {arn}"), read)
+            .await
     }
 }
 
-async fn prepare(
-    session: &mut Session,
-    history: &mut History,
-    wanted: &Properties,
-    deadline: Deadline,
-) -> Result<Attributes> {
-    let database = &wanted.database;
-    let wait = deadline.remaining().saturating_sub(AFTER_THE_LOCK);
-    session.lock(database, wait).await?;
-
-    let variables = session.variables().await?;
-    let shortcomings = readiness::shortcomings(&variables);
-    if !shortcomings.is_empty() {
-        bail!(
-            "the server is not ready for change data capture: {}",
-            shortcomings.join("; ")
-        );
+/// Connects and does the work.
+///
+/// # Errors
+/// The outer one if nobody was let in, the inner one if the work failed.
+async fn attempt(server: &Server, work: &Preparation<'_>) -> Result<Result<Attributes>> {
+    let deadline = work.deadline;
+    let patience = PATIENCE.min(deadline.remaining().saturating_sub(FOR_THE_WORK));
+    let connecting = format!("connecting to {server}");
+    let (mut session, mut worker) = deadline
+        .limit(connecting, async {
+            let session = Session::open(server, patience).await?;
+            let worker = session.worker(patience).await?;
+            Ok((session, worker))
+        })
+        .await?;
+    let outcome = work.run(&mut session, &mut worker).await;
+    let end = session.end(worker);
+    if deadline.has_passed() {
+        // The answer can't wait for a server that may not listen any more.
+        tokio::spawn(end);
+    } else {
+        end.await;
     }
-    let applied = history.applied().await?;
-    let pending = history::pending(&applied, history::steps(&wanted.migrations)?)?;
-    info!(
-        database.name = %database,
-        migrations.applied = applied.len(),
-        migrations.pending = pending.len(),
-        "the server is ready"
-    );
+    Ok(outcome)
+}
 
-    session.keep_binlogs(wanted.binlog_retention_hours).await?;
-    session.create_database(database).await?;
-    history.apply(&pending).await?;
-
-    let format = variables.get("binlog_format");
-    Ok(Attributes::default()
-        .with("ServerVersion", session.version().await?)
-        .with("BinlogFormat", format.map_or("", String::as_str))
-        .with("BinlogRetentionHours", wanted.binlog_retention_hours.get())
-        .with("BinlogPosition", session.binlog_position().await?)
-        .with(
-            "SchemaVersion",
-            history::version(applied.iter().chain(&pending)),
-        ))
+/// Whether the failure comes from a server that went away, or from what took its place.
+fn is_worth_another_try(error: &Error, lost: bool) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    failure.is_some_and(Failure::is_loss) || (lost && error.is::<NotReady>())
 }
 
 impl<S: Secrets> Resource for DbInit<S> {

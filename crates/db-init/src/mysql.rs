@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts, Row};
+use mysql_async::{Conn, Opts, Row};
 use tokio::time::timeout;
 use tracing::info;
 
@@ -15,13 +15,20 @@ use crate::properties::RetentionHours;
 use crate::readiness::{Variables, WANTED};
 
 pub(crate) mod failure;
+mod plain;
 pub(crate) mod server;
+mod users;
+pub(crate) mod worker;
 
 use failure::Failure;
 use server::Server;
+use worker::Worker;
 
 /// How long the server may take to let somebody in.
 const LOGIN: Duration = Duration::from_secs(10);
+
+/// How long the last things may take, for which nobody waits.
+const GOOD_BYE: Duration = Duration::from_secs(1);
 
 /// RDS's name for what is set.
 const RETENTION: &str = "binlog retention hours";
@@ -36,24 +43,35 @@ impl Session {
     /// Connects; for as long as `patience` lasts, waits for a server that isn't up yet.
     pub(crate) async fn open(server: &Server, patience: Duration) -> Result<Self> {
         let opts = Opts::from(server.options());
-        let attempt = || async {
-            let login = timeout(LOGIN, Conn::new(opts.clone())).await;
-            let conn = match login {
-                Ok(conn) => conn.map_err(Failure::from),
-                Err(_) => Err(Failure::Silence(LOGIN)),
-            };
-            conn.inspect_err(|error| info!(%error, "the server let nobody in"))
-        };
-        let conn = keep_trying(patience, Failure::passes, attempt)
+        let conn = connect_patiently(&opts, patience)
             .await
             .with_context(|| format!("connecting to {server}"))?;
         Ok(Self { conn, opts })
     }
 
+    /// A second connection of the same kind, for the migrations: what they do to their session, and what the lock does to
+    /// this one, is nothing to each other.
+    pub(crate) async fn worker(&self, patience: Duration) -> Result<Worker> {
+        let conn = connect_patiently(&self.opts, patience).await;
+        Ok(Worker::new(conn.context("connecting a second time")?))
+    }
+
+    /// Says good-bye, which frees the lock, and ends the statement that the worker was left at, if there is one.
+    pub(crate) async fn end(mut self, worker: Worker) {
+        if worker.is_at_work() {
+            let kill = format!("KILL {}", worker.id());
+            let killed = timeout(GOOD_BYE, self.conn.query_drop(kill)).await;
+            info!(?killed, "ended a statement that was not done in time");
+        } else {
+            worker.close().await;
+        }
+        close(self.conn).await;
+    }
+
     /// Takes the lock that keeps everybody else from working on this database at the same time. It goes with the session.
     pub(crate) async fn lock(&mut self, database: &Identifier, wait: Duration) -> Result<()> {
-        // Hashed, since a lock's name has at most 64 characters, as many as a database's.
-        let lock = "SELECT GET_LOCK(CONCAT('sluice:', SHA1(?)), ?)";
+        // Hashed, since a lock's name has at most 64 characters, as many as a database's. MySQL 9 has lost SHA1.
+        let lock = "SELECT GET_LOCK(CONCAT('sluice:', SHA2(?, 224)), ?)";
         let taken: Option<Option<u8>> = self
             .conn
             .exec_first(lock, (database.as_str(), wait.as_secs()))
@@ -112,13 +130,6 @@ impl Session {
             .with_context(|| format!("creating database {database}"))
     }
 
-    /// The server's version, as it says itself.
-    pub(crate) async fn version(&mut self) -> Result<String> {
-        let rows = self.rows("SELECT VERSION()").await;
-        let rows = rows.context("reading the server's version")?;
-        first(&rows, 0).context("the server tells no version")
-    }
-
     /// The end of the binlog: `file:position`.
     pub(crate) async fn binlog_position(&mut self) -> Result<String> {
         // From 8.4 on; 9 has lost the old spelling, and older servers and MariaDB know only that.
@@ -133,24 +144,37 @@ impl Session {
         }
     }
 
-    /// Further connections of the same kind, one at a time, to a database.
-    pub(crate) fn pool(&self, database: &Identifier) -> Pool {
-        let one = PoolConstraints::new(0, 1).unwrap_or_default();
-        let opts = mysql_async::OptsBuilder::from_opts(self.opts.clone())
-            .db_name(Some(database.as_str()))
-            .pool_opts(PoolOpts::default().with_constraints(one));
-        Pool::new(opts)
-    }
-
-    /// Says good-bye, which frees the lock. If that fails, the server notices by itself.
-    pub(crate) async fn close(self) {
-        if let Err(error) = self.conn.disconnect().await {
-            info!(error = %Failure::from(error), "the server didn't take the good-bye");
-        }
-    }
-
     async fn rows(&mut self, query: &str) -> Result<Vec<Row>, Failure> {
         self.conn.query(query).await.map_err(Failure::from)
+    }
+}
+
+/// Connects; tries again for as long as `patience` lasts if the failure can pass.
+async fn connect_patiently(opts: &Opts, patience: Duration) -> Result<Conn, Failure> {
+    let attempt = || async {
+        let conn = connect(opts).await;
+        conn.inspect_err(|error| info!(%error, "the server let nobody in"))
+    };
+    keep_trying(patience, Failure::passes, attempt).await
+}
+
+async fn connect(opts: &Opts) -> Result<Conn, Failure> {
+    let login = async {
+        if opts.ssl_opts().is_some() {
+            return Ok(Conn::new(opts.clone()).await?);
+        }
+        let guarded = plain::guarded(opts).await;
+        let guarded = guarded.map_err(|error| Failure::Network(error.to_string()))?;
+        Ok(Conn::new(guarded).await?)
+    };
+    let login = timeout(LOGIN, login).await;
+    login.unwrap_or(Err(Failure::Silence(LOGIN)))
+}
+
+/// Says good-bye, but doesn't wait long. The server notices by itself.
+async fn close(conn: Conn) {
+    if let Ok(Err(error)) = timeout(GOOD_BYE, conn.disconnect()).await {
+        info!(error = %Failure::from(error), "the server didn't take the good-bye");
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Properties {
     /// The schema's history, oldest first.
     #[serde(default, deserialize_with = "migration::list")]
     pub migrations: Vec<Migration>,
+    /// The secret of the user that DMS connects as, if db-init is to look after that user.
+    #[serde(default)]
+    pub replication_user_secret_arn: Option<String>,
     /// How the connection is secured.
     #[serde(default)]
     pub ssl_mode: SslMode,
@@ -163,6 +166,7 @@ mod tests {
         assert_eq!(properties.ssl_mode, SslMode::VerifyIdentity);
         assert!(properties.migrations.is_empty());
         assert!(properties.host.is_none() && properties.port.is_none());
+        assert_eq!(properties.replication_user_secret_arn, None);
     }
 
     #[test]

@@ -5,15 +5,28 @@ use std::collections::HashMap;
 /// A server's global variables: name and value.
 pub(crate) type Variables = HashMap<String, String>;
 
-/// The variables that [`shortcomings`] looks at.
-pub(crate) const WANTED: [&str; 6] = [
+/// The variables that somebody asks for: [`shortcomings`], most of all.
+pub(crate) const WANTED: [&str; 10] = [
+    "version",
+    "lower_case_table_names",
+    "partial_revokes",
     "log_bin",
     "binlog_format",
     "binlog_row_image",
+    "binlog_row_value_options",
     "binlog_transaction_compression",
     "read_only",
     "innodb_read_only",
 ];
+
+/// The oldest servers that know all the statements that are sent here.
+const OLDEST_MYSQL: (u32, u32) = (5, 7);
+const OLDEST_MARIADB: (u32, u32) = (10, 4);
+
+/// A server that is not ready for change data capture, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is not ready for change data capture: {}", .0.join("; "))]
+pub(crate) struct NotReady(pub(crate) Vec<String>);
 
 /// Says everything that keeps a server from being a source, each with what to change; nothing if it is ready.
 ///
@@ -28,6 +41,7 @@ pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
     let on = |name: &str| matches!(value(name).as_str(), "ON" | "1");
     let mut found = Vec::new();
 
+    found.extend(too_old(variables));
     if on("innodb_read_only") || on("read_only") {
         found.push(
             "the server is read-only (innodb_read_only or read_only is ON): connect to the writer, which is the \
@@ -54,7 +68,15 @@ pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
             value("binlog_row_image")
         ));
     }
-    // Servers before 8.0.20 don't have it.
+    // Servers before 8.0.3, and MariaDB, don't have it.
+    if value("binlog_row_value_options").contains("PARTIAL_JSON") {
+        found.push(
+            "binlog_row_value_options is PARTIAL_JSON, which leaves parts of documents out of the row images: set \
+             binlog_row_value_options to nothing in the DB cluster parameter group"
+                .to_owned(),
+        );
+    }
+    // Servers before 8.0.20, and MariaDB, don't have it.
     if on("binlog_transaction_compression") {
         found.push(
             "binlog_transaction_compression is ON, and DMS can't read compressed transactions: set \
@@ -63,6 +85,30 @@ pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
         );
     }
     found
+}
+
+/// Whether the server is MariaDB.
+pub(crate) fn is_mariadb(variables: &Variables) -> bool {
+    variables
+        .get("version")
+        .is_some_and(|it| it.contains("MariaDB"))
+}
+
+/// Says that the server is too old, if it is.
+fn too_old(variables: &Variables) -> Option<String> {
+    let version = variables.get("version")?;
+    let (name, oldest) = if is_mariadb(variables) {
+        ("MariaDB", OLDEST_MARIADB)
+    } else {
+        ("MySQL", OLDEST_MYSQL)
+    };
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    let found = (next()?, next()?);
+    let (major, minor) = oldest;
+    (found < oldest).then(|| {
+        format!("the server is {name} {version}: upgrade the engine to {major}.{minor} or later")
+    })
 }
 
 #[cfg(test)]
@@ -113,6 +159,11 @@ mod tests {
             ),
             ("innodb_read_only", "ON", "writer"),
             ("read_only", "ON", "writer"),
+            (
+                "binlog_row_value_options",
+                "PARTIAL_JSON",
+                "binlog_row_value_options",
+            ),
         ] {
             let found = with(name, value);
             assert_eq!(found.len(), 1, "{name}: {found:?}");
@@ -124,6 +175,26 @@ mod tests {
     #[test]
     fn log_bin_off_says_that_a_reboot_may_be_due() {
         assert!(with("log_bin", "OFF")[0].contains("reboot"));
+    }
+
+    #[test]
+    fn servers_that_are_too_old_are_told_what_is_old_enough() {
+        for ready in [
+            "5.7.12",
+            "8.0.39",
+            "9.7.0-1",
+            "10.11.19-MariaDB-0+deb12u1-log",
+            "it",
+        ] {
+            assert!(with("version", ready).is_empty(), "{ready}");
+        }
+        let old = with("version", "5.6.51-log");
+        assert!(
+            old[0].contains("MySQL 5.6.51-log: upgrade the engine to 5.7"),
+            "{old:?}"
+        );
+        let old = with("version", "10.3.39-MariaDB");
+        assert!(old[0].contains("10.4 or later"), "{old:?}");
     }
 
     #[test]

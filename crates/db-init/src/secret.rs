@@ -1,4 +1,4 @@
-//! The secret of the database's master user, and the one place that talks to Secrets Manager.
+//! The secrets of database users, and the one place that talks to Secrets Manager.
 
 use std::fmt;
 use std::future::Future;
@@ -118,6 +118,8 @@ impl Credentials {
         let required = |name: &str| {
             let value = optional(name)?.with_context(|| format!("it has no field `{name}`"))?;
             ensure!(!value.is_empty(), "its field `{name}` is empty");
+            // MySQL's protocol ends both at the first one.
+            ensure!(!value.contains('\0'), "its field `{name}` holds a NUL");
             Ok(value)
         };
         let port = optional("port")?.map(|port| port.parse());
@@ -179,6 +181,10 @@ mod tests {
         assert_eq!(
             refused(r#"{"username":"a","password":""}"#),
             "its field `password` is empty"
+        );
+        assert_eq!(
+            refused(r#"{"username":"a","password":"hunter2\u0000"}"#),
+            "its field `password` holds a NUL"
         );
         assert_eq!(
             refused(r#"{"username":"a","password":["hunter2"]}"#),

@@ -1,6 +1,8 @@
 //! Which database server this machine has.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
@@ -18,11 +20,14 @@ const FOLDERS: [&str; 8] = [
     "/usr/local/opt/mariadb/bin",
 ];
 
-/// Names of a server's program.
+/// Names of a server's program, best first.
 const NAMES: [&str; 2] = ["mysqld", "mariadbd"];
 
 /// The variable that names one.
 const VARIABLE: &str = "SLUICE_MYSQLD";
+
+/// Once a process is enough to say which server it uses.
+static SAID: Once = Once::new();
 
 /// A server's program.
 #[derive(Clone, Debug)]
@@ -39,7 +44,7 @@ pub(super) enum Kind {
 }
 
 impl Binary {
-    /// Finds a server: the one `SLUICE_MYSQLD` names, or else the first in the PATH and the usual folders.
+    /// Finds a server, and says which: the one `SLUICE_MYSQLD` names, or else the first in the PATH and the usual folders.
     pub(super) async fn find() -> Result<Self> {
         let path = match std::env::var_os(VARIABLE) {
             Some(path) => PathBuf::from(path),
@@ -58,6 +63,16 @@ impl Binary {
         } else {
             bail!("{} is no database server: {said}", path.display());
         };
+        let version = said.split_once("Ver ").map_or("", |(_, version)| version);
+        SAID.call_once(|| {
+            // Not by a macro, whose text the test runner keeps to itself. That nobody can read it is no error.
+            let _ = writeln!(
+                std::io::stderr(),
+                "database server: {}, {}",
+                path.display(),
+                version.trim_end()
+            );
+        });
         Ok(Self { path, kind })
     }
 
@@ -76,10 +91,11 @@ impl Binary {
 
 fn candidates() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
-    folders
-        .flat_map(|folder| NAMES.map(|name| folder.join(name)))
-        .collect()
+    let folders: Vec<_> = std::env::split_paths(&path)
+        .chain(FOLDERS.map(PathBuf::from))
+        .collect();
+    let named = |name: &'static str| folders.iter().map(move |folder| folder.join(name));
+    NAMES.into_iter().flat_map(named).collect()
 }
 
 fn find(candidates: &[PathBuf]) -> Option<PathBuf> {

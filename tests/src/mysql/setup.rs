@@ -7,20 +7,34 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use super::binary::{Binary, Kind};
+use super::watchdog::Watchdog;
 use super::{ADMIN, Options};
 
 /// What the server runs when it starts for the first time.
 pub(super) const INIT: &str = "init.sql";
 
-/// RDS's configuration and its two procedures, with Aurora's rules. One statement a line, as a server's init file wants; it is
-/// nobody who runs it, so the procedures say on whose behalf they work.
+/// RDS's configuration and its two procedures, with Aurora's rules. The procedures work on behalf of who creates them.
 const RDS: [&str; 4] = [
-    "CREATE TABLE mysql.rds_configuration (name VARCHAR(100) PRIMARY KEY, value VARCHAR(100), description VARCHAR(300) NOT NULL);",
-    "INSERT INTO mysql.rds_configuration VALUES ('binlog retention hours', NULL, 'binlog retention hours specifies the duration in hours before binary logs are automatically deleted.');",
-    "CREATE DEFINER = 'stage'@'%' PROCEDURE mysql.rds_set_configuration(IN setting VARCHAR(30), IN setting_value INT) BEGIN IF setting <> 'binlog retention hours' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Invalid configuration name'; ELSEIF setting_value IS NOT NULL AND (setting_value < 1 OR setting_value > 2160) THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'For binlog retention hours the value must be between 1 and 2160 inclusive or be NULL'; ELSE UPDATE mysql.rds_configuration SET value = setting_value WHERE name = setting; END IF; END;",
-    "CREATE DEFINER = 'stage'@'%' PROCEDURE mysql.rds_show_configuration() SELECT name, value, description FROM mysql.rds_configuration;",
+    "CREATE TABLE mysql.rds_configuration
+     (name VARCHAR(100) PRIMARY KEY, value VARCHAR(100), description VARCHAR(300) NOT NULL)",
+    "INSERT INTO mysql.rds_configuration VALUES ('binlog retention hours', NULL,
+     'binlog retention hours specifies the duration in hours before binary logs are automatically deleted.')",
+    "CREATE PROCEDURE mysql.rds_set_configuration(IN setting VARCHAR(30), IN setting_value INT)
+     BEGIN
+       IF setting <> 'binlog retention hours' THEN
+         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Invalid configuration name';
+       ELSEIF setting_value IS NOT NULL AND (setting_value < 1 OR setting_value > 2160) THEN
+         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+           'For binlog retention hours the value must be between 1 and 2160 inclusive or be NULL';
+       ELSE
+         UPDATE mysql.rds_configuration SET value = setting_value WHERE name = setting;
+       END IF;
+     END",
+    "CREATE PROCEDURE mysql.rds_show_configuration()
+     SELECT name, value, description FROM mysql.rds_configuration",
 ];
 
 /// What RDS grants its master user.
@@ -35,8 +49,40 @@ pub(super) async fn prepare(binary: &Binary, folder: &Path, options: &Options) -
         fs::write(folder.join("server.pem"), server.certificate).await?;
         fs::write(folder.join("server-key.pem"), server.key).await?;
     }
-    fs::write(folder.join(INIT), init_file(options).join("\n")).await?;
-    initialise(binary, folder).await
+    fs::write(folder.join(INIT), init_file()).await?;
+    let pristine = PRISTINE.get_or_try_init(|| Pristine::make(binary)).await?;
+    pristine.copy_to(folder).await
+}
+
+/// What a new server's data is like. It takes a second or two of a processor, so it is made once a process.
+#[derive(Debug)]
+struct Pristine {
+    folder: PathBuf,
+    // A static is never dropped.
+    _watchdog: Watchdog,
+}
+
+static PRISTINE: OnceCell<Pristine> = OnceCell::const_new();
+
+impl Pristine {
+    async fn make(binary: &Binary) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sluice-mysql-").tempdir()?;
+        let watchdog = Watchdog::of(folder.path())?;
+        fs::create_dir(folder.path().join("tmp")).await?;
+        initialise(binary, folder.path()).await?;
+        Ok(Self {
+            folder: folder.keep(),
+            _watchdog: watchdog,
+        })
+    }
+
+    async fn copy_to(&self, folder: &Path) -> Result<()> {
+        let mut copy = Command::new("cp");
+        copy.arg("-R").arg(self.folder.join("data")).arg(folder);
+        let copied = copy.status().await.context("copying a server's data")?;
+        ensure!(copied.success(), "copying a server's data: {copied}");
+        Ok(())
+    }
 }
 
 /// Makes the server's own tables: for MariaDB with the scripts that mariadb-install-db runs, less the help texts and
@@ -100,6 +146,8 @@ pub(super) fn arguments(binary: &Binary, folder: &Path) -> Vec<String> {
         format!("--basedir={}", binary.base().display()),
         format!("--datadir={}", path("data")),
         format!("--tmpdir={}", path("tmp")),
+        // Some builds name a folder by default that only their package makes.
+        format!("--secure-file-priv={}", path("tmp")),
         "--innodb-buffer-pool-size=16M".to_owned(),
         "--innodb-flush-log-at-trx-commit=2".to_owned(),
         "--loose-innodb-log-file-size=8M".to_owned(),
@@ -148,36 +196,37 @@ pub(super) fn serving(binary: &Binary, folder: &Path, port: u16, options: &Optio
     arguments
 }
 
-fn init_file(options: &Options) -> Vec<String> {
-    let user = |name: &str, password: &str| {
-        let (name, password) = (literal(name), literal(password));
-        format!("CREATE USER {name}@'%' IDENTIFIED BY {password};")
-    };
+/// Lets the admin in, who does the rest: a server tells nobody what it couldn't do of its init file, and MySQL cuts a
+/// procedure in two at its first semicolon.
+fn init_file() -> String {
     let (admin, password) = ADMIN;
+    let statements = [create_user(admin, password), grant("ALL", admin)];
+    statements.map(|statement| statement + ";\n").concat()
+}
+
+/// What the admin says to a new server.
+pub(super) fn statements(options: &Options) -> Vec<String> {
     let mut statements = vec![
-        "SET NAMES utf8mb4;".to_owned(),
-        user(admin, password),
-        format!(
-            "GRANT ALL ON *.* TO {}@'%' WITH GRANT OPTION;",
-            literal(admin)
-        ),
-        user(&options.username, &options.password),
-        format!(
-            "GRANT {MASTER} ON *.* TO {}@'%' WITH GRANT OPTION;",
-            literal(&options.username)
-        ),
+        create_user(&options.username, &options.password),
+        grant(MASTER, &options.username),
     ];
     if options.rds {
         statements.extend(RDS.map(str::to_owned));
     }
     if let Some(database) = &options.database {
-        statements.push(format!(
-            "CREATE DATABASE `{}`;",
-            database.replace('`', "``")
-        ));
+        statements.push(format!("CREATE DATABASE `{}`", database.replace('`', "``")));
     }
-    statements.push(String::new());
     statements
+}
+
+fn create_user(name: &str, password: &str) -> String {
+    let (name, password) = (literal(name), literal(password));
+    format!("CREATE USER {name}@'%' IDENTIFIED BY {password}")
+}
+
+fn grant(rights: &str, name: &str) -> String {
+    let name = literal(name);
+    format!("GRANT {rights} ON *.* TO {name}@'%' WITH GRANT OPTION")
 }
 
 fn literal(text: &str) -> String {

@@ -225,7 +225,9 @@ async fn a_migration_that_fails_is_named_with_the_servers_words_and_can_be_mende
     let answer = scene.answer("Create", wanted).await;
     let reason = reason(&answer);
     assert!(
-        reason.starts_with("applying migration V2__broken "),
+        reason.starts_with(
+            "applying migration V2__broken: statement 1, INSERT INTO nowhere (id) VALUES (…): "
+        ),
         "{reason}"
     );
     assert!(

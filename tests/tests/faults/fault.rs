@@ -206,7 +206,7 @@ pub(super) const FAULTS: &[Fault] = &[
         resources: DATABASE,
         granted: 4,
         voice: Voice::Function,
-        says: "the work is not done: it was given up",
+        says: "secret",
     },
     Fault {
         title: "the database takes connections and never answers",

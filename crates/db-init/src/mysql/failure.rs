@@ -1,15 +1,18 @@
 //! What can go wrong between here and the server, in words that say it once.
 
-use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
 use mysql_async::{DriverError, Error, IoError};
-use refinery::error::Kind;
+
+use super::plain;
 
 /// Server errors that pass by themselves: too many connections (also of one user), a server that shuts down or isn't up,
 /// a connection that another session killed.
-const PASSING: [u16; 5] = [1040, 1203, 1053, 3168, 1927];
+const PASSING: [u16; 6] = [1040, 1203, 1053, 3168, 1927, 4031];
+
+/// Those of them by which a session ends that was at work.
+const LOSSES: [u16; 4] = [1053, 3168, 1927, 4031];
 
 /// No such database, no such table, no such procedure, no right to call it, a statement the server doesn't know.
 const NO_DATABASE: u16 = 1049;
@@ -18,12 +21,13 @@ const NO_PROCEDURE: u16 = 1305;
 const NO_EXECUTE: u16 = 1370;
 const SYNTAX: u16 = 1064;
 const ACCESS_DENIED: u16 = 1045;
+const NO_PLAIN: u16 = 3159;
 
 /// Errors whose message quotes data or a statement: what a key has already, what can't be converted, what can't be parsed.
 const QUOTING: [u16; 9] = [1062, SYNTAX, 1292, 1366, 1367, 1411, 1525, 1586, 3140];
 
 /// Why the server didn't do what it was asked to.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The server's own word.
     #[error("{message} (MySQL error {code}){}", hint(*.code))]
@@ -61,6 +65,27 @@ impl Failure {
         self.has_code(&[NO_DATABASE, NO_TABLE])
     }
 
+    /// Whether it is for want of TLS that nobody was let in.
+    pub(crate) fn wants_tls(&self) -> bool {
+        self.has_code(&[NO_PLAIN, plain::REFUSED])
+    }
+
+    /// The same, for a statement that holds a password: a complaint about its syntax would quote it.
+    pub(crate) fn speechless(self) -> Self {
+        match self {
+            Self::Server { code: SYNTAX, .. } => Self::Server {
+                code: SYNTAX,
+                message: "the server doesn't understand the statement".to_owned(),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether the connection is gone, or the server is about to go.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self, Self::Network(_)) || self.has_code(&LOSSES)
+    }
+
     /// Whether the server doesn't know the statement.
     pub(crate) fn is_unknown_statement(&self) -> bool {
         self.has_code(&[SYNTAX])
@@ -73,6 +98,7 @@ fn hint(code: u16) -> &'static str {
         NO_PROCEDURE | NO_EXECUTE => {
             ": the binlog retention is set by a procedure that Amazon RDS and Aurora have for their master user"
         }
+        NO_PLAIN | plain::REFUSED => ": SslMode has to be REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
         _ => "",
     }
 }
@@ -107,16 +133,6 @@ impl From<&Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::from(&error)
-    }
-}
-
-impl From<refinery::Error> for Failure {
-    fn from(error: refinery::Error) -> Self {
-        let driver = match error.kind() {
-            Kind::Connection(_, cause) => cause.downcast_ref::<Error>(),
-            _ => error.source().and_then(|cause| cause.downcast_ref()),
-        };
-        driver.map_or_else(|| Self::Driver(error.to_string()), Self::from)
     }
 }
 
@@ -229,6 +245,27 @@ mod tests {
         ] {
             assert_eq!(without_values(code, message), told);
         }
+    }
+
+    #[test]
+    fn a_statement_with_a_password_is_not_quoted_at_all() {
+        let quoted = Failure::Server {
+            code: SYNTAX,
+            message: "near 'hunter2' at line 1".to_owned(),
+        };
+        let told = quoted.speechless().to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(
+            server(1396).speechless().to_string(),
+            "it says (MySQL error 1396)"
+        );
+    }
+
+    #[test]
+    fn a_session_is_lost_with_its_connection_and_not_with_a_refusal() {
+        assert!(Failure::Network("gone".to_owned()).is_loss());
+        assert!(server(1053).is_loss() && !server(1040).is_loss() && !server(SYNTAX).is_loss());
+        assert!(server(NO_PLAIN).wants_tls() && !server(ACCESS_DENIED).wants_tls());
     }
 
     #[test]

@@ -1,0 +1,325 @@
+//! The user that DMS connects as, and the grants that it is to have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::identifier::{Identifier, MAX_CHARS, quoted};
+use crate::readiness::Variables;
+use crate::secret::{Credentials, Password};
+
+/// The host of the account: DMS comes from an address that nobody knows beforehand.
+pub(crate) const HOST: &str = "%";
+
+/// Users of the server and of RDS, whom nobody else may touch.
+const RESERVED: [&str; 12] = [
+    "root",
+    "public",
+    "event_scheduler",
+    "mysql.infoschema",
+    "mysql.session",
+    "mysql.sys",
+    "mariadb.sys",
+    "rdsadmin",
+    "rdsproxyadmin",
+    "rdsrepladmin",
+    "rdstopmgr",
+    "rds_superuser_role",
+];
+
+/// The user of a stream.
+pub(crate) struct ReplicationUser {
+    pub(crate) name: String,
+    pub(crate) password: Password,
+}
+
+/// Why a secret's user can't be a stream's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unsuitable {
+    #[error("its user is the master user; DMS needs a user of its own")]
+    Master,
+    #[error("its user belongs to the server; DMS needs a user of its own")]
+    Reserved,
+    #[error("the name of its user begins or ends with a space")]
+    Space,
+    #[error("the name of its user holds characters beyond U+FFFF")]
+    Character,
+}
+
+impl ReplicationUser {
+    /// The user of this secret, where `master` is the user who sets it up.
+    pub(crate) fn new(credentials: Credentials, master: &str) -> Result<Self, Unsuitable> {
+        let name = credentials.username;
+        if name == master {
+            Err(Unsuitable::Master)
+        } else if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+            Err(Unsuitable::Reserved)
+        } else if name.trim() != name {
+            // MySQL takes the space off: this could be the master after all.
+            Err(Unsuitable::Space)
+        } else if name.chars().any(|c| c > '\u{ffff}') {
+            Err(Unsuitable::Character)
+        } else {
+            Ok(Self {
+                name,
+                password: credentials.password,
+            })
+        }
+    }
+
+    /// The account, as SQL wants it.
+    pub(crate) fn account(&self) -> String {
+        account(&self.name, HOST)
+    }
+}
+
+impl fmt::Display for ReplicationUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}'@'{HOST}'", self.name)
+    }
+}
+
+/// An account, as SQL wants it.
+pub(crate) fn account(name: &str, host: &str) -> String {
+    format!("{}@{}", quoted(name), quoted(host))
+}
+
+/// A privilege on something, or a role. Both parts are SQL, with names quoted.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Grant {
+    /// `None` for a role.
+    pub(crate) on: Option<String>,
+    pub(crate) what: String,
+}
+
+impl Grant {
+    pub(crate) fn on(on: &str, what: &str) -> Self {
+        Self {
+            on: Some(on.to_owned()),
+            what: what.to_owned(),
+        }
+    }
+
+    pub(crate) fn role(role: String) -> Self {
+        Self {
+            on: None,
+            what: role,
+        }
+    }
+}
+
+/// What CDC needs, and no more: to read the binlog, to ask where it is, and to read the database.
+///
+/// # Errors
+/// If the database has a name that no GRANT can spell.
+pub(crate) fn wanted(
+    database: &Identifier,
+    variables: &Variables,
+) -> Result<BTreeSet<Grant>, Unspeakable> {
+    let pattern = pattern(database, variables);
+    let length = pattern.chars().count();
+    if length > MAX_CHARS {
+        return Err(Unspeakable(length));
+    }
+    let database = format!("{}.*", quoted(&pattern));
+    Ok(BTreeSet::from([
+        Grant::on("*.*", "REPLICATION CLIENT"),
+        Grant::on("*.*", "REPLICATION SLAVE"),
+        Grant::on(&database, "SELECT"),
+    ]))
+}
+
+/// The name of a database that is too long for a GRANT.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "a GRANT takes at most {MAX_CHARS} characters for a database, and with a backslash before each `_`, `%` and `\\` its \
+     name has {0}: set up the user of DMS without db-init, or give the database a shorter name"
+)]
+pub(crate) struct Unspeakable(usize);
+
+/// A database as a GRANT names it: by a pattern, in which the underscore of `my_shop` would stand for any character. Where
+/// partial revokes are on, it is the plain name.
+fn pattern(database: &Identifier, variables: &Variables) -> String {
+    let is = |name: &str, value: &str| variables.get(name).is_some_and(|it| it == value);
+    let name = if is("lower_case_table_names", "0") {
+        database.as_str().to_owned()
+    } else {
+        database.as_str().to_lowercase()
+    };
+    if is("partial_revokes", "ON") {
+        return name;
+    }
+    let mut pattern = String::new();
+    for c in name.chars() {
+        if matches!(c, '\\' | '_' | '%') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
+}
+
+/// A change of grants: everything here is on the same thing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    Give(Option<String>, Vec<String>),
+    Take(Option<String>, Vec<String>),
+}
+
+impl Change {
+    /// The statement that makes it. It holds no secret.
+    pub(crate) fn sql(&self, user: &ReplicationUser) -> String {
+        let on = |on: &Option<String>| match on {
+            Some(on) => format!(" ON {on}"),
+            None => String::new(),
+        };
+        let account = user.account();
+        match self {
+            Self::Give(thing, what) => {
+                format!("GRANT {}{} TO {account}", what.join(", "), on(thing))
+            }
+            Self::Take(thing, what) => {
+                format!("REVOKE {}{} FROM {account}", what.join(", "), on(thing))
+            }
+        }
+    }
+}
+
+/// What leads from the grants there are to those that are wanted. What is missing comes first, and what is wanted is never
+/// taken: DMS can go on reading in between.
+pub(crate) fn changes(had: &BTreeSet<Grant>, wanted: &BTreeSet<Grant>) -> Vec<Change> {
+    let give = grouped(wanted.difference(had)).map(|(on, what)| Change::Give(on, what));
+    let take = grouped(had.difference(wanted)).map(|(on, what)| Change::Take(on, what));
+    give.chain(take).collect()
+}
+
+fn grouped<'a>(
+    grants: impl Iterator<Item = &'a Grant>,
+) -> impl Iterator<Item = (Option<String>, Vec<String>)> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for grant in grants {
+        let group = groups.entry(grant.on.clone()).or_default();
+        group.push(grant.what.clone());
+    }
+    groups.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::btree_set;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn user(name: &str) -> Result<ReplicationUser, Unsuitable> {
+        let secret = serde_json::json!({ "username": name, "password": "hunter2" });
+        ReplicationUser::new(
+            Credentials::parse(&secret.to_string()).unwrap(),
+            "the master",
+        )
+    }
+
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
+        let owned = pairs.iter().map(|(a, b)| ((*a).into(), (*b).into()));
+        owned.collect()
+    }
+
+    #[test]
+    fn users_that_are_not_the_streams_are_refused() {
+        let refused = |name: &str| user(name).err().unwrap();
+        assert_eq!(refused("the master"), Unsuitable::Master);
+        for name in ["the master ", "\tthe master"] {
+            assert_eq!(refused(name), Unsuitable::Space, "{name}");
+        }
+        for name in ["root", "ROOT", "rdsadmin", "mysql.sys", "PUBLIC"] {
+            assert_eq!(refused(name), Unsuitable::Reserved, "{name}");
+        }
+        assert_eq!(refused("🦀"), Unsuitable::Character);
+        assert_eq!(user("d`ms").unwrap().account(), "`d``ms`@`%`");
+    }
+
+    #[test]
+    fn a_database_is_granted_by_its_own_name_and_no_pattern() {
+        let name: Identifier = "My_Sh%p\\`".parse().unwrap();
+        let wanted = |pairs: &[(&str, &str)]| wanted(&name, &variables(pairs)).unwrap();
+        let holds = |set: BTreeSet<Grant>, on: &str| set.contains(&Grant::on(on, "SELECT"));
+        let sensitive = ("lower_case_table_names", "0");
+        assert!(holds(wanted(&[sensitive]), r"`My\_Sh\%p\\```.*"));
+        let folded = ("lower_case_table_names", "1");
+        assert!(holds(wanted(&[folded]), r"`my\_sh\%p\\```.*"));
+        let plain = ("partial_revokes", "ON");
+        assert!(holds(wanted(&[sensitive, plain]), r"`My_Sh%p\```.*"));
+    }
+
+    #[test]
+    fn a_name_that_no_grant_can_spell_is_refused() {
+        let name: Identifier = "_".repeat(33).parse().unwrap();
+        let refused = wanted(&name, &Variables::new()).unwrap_err();
+        assert_eq!(refused, Unspeakable(66));
+        wanted(&name, &variables(&[("partial_revokes", "ON")])).unwrap();
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_needs_no_change() {
+        let wanted = wanted(&"shop".parse().unwrap(), &Variables::new()).unwrap();
+        assert!(changes(&wanted, &wanted).is_empty());
+    }
+
+    #[test]
+    fn one_statement_changes_all_that_concerns_one_thing() {
+        let had = BTreeSet::from([
+            Grant::on("*.*", "REPLICATION CLIENT"),
+            Grant::on("*.*", "SUPER"),
+            Grant::on("*.*", "GRANT OPTION"),
+            Grant::role("`boss`@`%`".to_owned()),
+        ]);
+        let wanted = wanted(&"shop".parse().unwrap(), &Variables::new()).unwrap();
+        let user = user("dms").unwrap();
+        let statements: Vec<_> = changes(&had, &wanted)
+            .iter()
+            .map(|it| it.sql(&user))
+            .collect();
+        assert_eq!(
+            statements,
+            [
+                "GRANT REPLICATION SLAVE ON *.* TO `dms`@`%`",
+                "GRANT SELECT ON `shop`.* TO `dms`@`%`",
+                "REVOKE `boss`@`%` FROM `dms`@`%`",
+                "REVOKE GRANT OPTION, SUPER ON *.* FROM `dms`@`%`",
+            ]
+        );
+    }
+
+    fn grants() -> impl Strategy<Value = BTreeSet<Grant>> {
+        let on = prop::sample::select(vec![Some("*.*"), Some("`a`.*"), Some("`a`.`t`"), None]);
+        let what = prop::sample::select(vec!["SELECT", "INSERT", "GRANT OPTION", "`r`@`%`"]);
+        let grant = (on, what).prop_map(|(on, what)| Grant {
+            on: on.map(str::to_owned),
+            what: what.to_owned(),
+        });
+        btree_set(grant, 0..10)
+    }
+
+    proptest! {
+        #[test]
+        fn any_grants_become_the_wanted_ones_and_no_wanted_one_is_ever_missing(had in grants(), wanted in grants()) {
+            let mut now = had.clone();
+            for change in changes(&had, &wanted) {
+                let (Change::Give(on, all) | Change::Take(on, all)) = &change;
+                for what in all {
+                    let grant = Grant { on: on.clone(), what: what.clone() };
+                    let new = match change {
+                        Change::Give(..) => now.insert(grant),
+                        Change::Take(..) => now.remove(&grant),
+                    };
+                    prop_assert!(new, "{change:?} changes nothing");
+                }
+                let kept: BTreeSet<_> = had.intersection(&wanted).cloned().collect();
+                prop_assert!(kept.is_subset(&now));
+                if matches!(change, Change::Take(..)) {
+                    prop_assert!(wanted.is_subset(&now), "taken before all was given");
+                }
+            }
+            prop_assert_eq!(now, wanted);
+        }
+    }
+}
