@@ -97,6 +97,11 @@ impl Stack {
         self.state().status = status.to_owned();
     }
 
+    /// Whether an operation is under way.
+    pub fn is_in_progress(&self) -> bool {
+        self.state().status.ends_with("_IN_PROGRESS")
+    }
+
     /// Whether the stack is in this status.
     pub fn status_is(&self, status: &str) -> bool {
         self.state().status == status

@@ -17,8 +17,8 @@ pub struct StackTask {
     pub logical_id: String,
     /// The task as DMS describes it.
     pub task: Task,
-    /// Whether it carries the pause mark.
-    pub marked: bool,
+    /// The pause mark that it carries: the id of the request that paused it.
+    pub mark: Option<String>,
     /// Whether the stack's last operation on it was an update, which may have replaced it.
     pub updated: bool,
 }
@@ -91,7 +91,7 @@ pub(crate) async fn tasks(
         warn!("DMS knows none of the stack's {} tasks", resources.len());
         return Ok(Vec::new());
     }
-    let marks = dms
+    let mut marks = dms
         .marks(&known)
         .await
         .context("reading the tags of the stack's replication tasks")?;
@@ -99,7 +99,7 @@ pub(crate) async fn tasks(
     for resource in resources {
         match found.remove(&resource.arn) {
             Some(task) => tasks.push(StackTask {
-                marked: marks.contains_key(&task.arn),
+                mark: marks.remove(&task.arn),
                 updated: resource.updated,
                 logical_id: resource.logical_id,
                 task,

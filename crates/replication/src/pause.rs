@@ -175,8 +175,7 @@ async fn stop_one<T: Tasks>(
             Err(TasksError::NotFound(_)) => return Ok(None),
             marked => marked.with_context(|| format!("marking replication task {name}"))?,
         }
-        fresh_mark = !pausing.it.marked;
-        pausing.it.marked = true;
+        fresh_mark = pausing.it.mark.replace(request_id.to_owned()).is_none();
     }
     match dms.stop(&arn).await {
         Ok(()) => {
@@ -192,7 +191,7 @@ async fn stop_one<T: Tasks>(
             if fresh_mark {
                 // Somebody else may have stopped it: not ours to resume.
                 unmark(dms, &arn, &name).await?;
-                pausing.it.marked = false;
+                pausing.it.mark = None;
             }
             Ok(None)
         }

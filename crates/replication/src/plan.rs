@@ -110,7 +110,7 @@ pub fn run(
 ) -> Run {
     match &it.task.status {
         // Whoever paused it may have died before the stop, or right after it.
-        TaskStatus::Running if it.marked && moment.watched < LAG => {
+        TaskStatus::Running if it.mark.is_some() && moment.watched < LAG => {
             Run::Wait("it is marked as paused, so that a stop may be under way")
         }
         TaskStatus::Running => Run::Runs,
@@ -118,7 +118,7 @@ pub fn run(
             Run::Wait(JUST_STARTED)
         }
         // DMS calls a task ready that was modified; one with the mark has run.
-        TaskStatus::Ready | TaskStatus::Stopped if it.marked && !has_finished(&it.task) => {
+        TaskStatus::Ready | TaskStatus::Stopped if it.mark.is_some() && !has_finished(&it.task) => {
             Run::Start(Start::Resume, "a deployment paused it")
         }
         TaskStatus::Ready if occasion == Occasion::Healing => {
@@ -130,7 +130,7 @@ pub fn run(
             Run::Leave("it had stopped by itself before this deployment")
         }
         TaskStatus::Stopped => Run::Leave("somebody else stopped it"),
-        TaskStatus::Failed | TaskStatus::FailedMove if it.marked => Run::Start(
+        TaskStatus::Failed | TaskStatus::FailedMove if it.mark.is_some() => Run::Start(
             Start::Resume,
             "a deployment paused it, and its last run failed",
         ),
@@ -141,7 +141,7 @@ pub fn run(
         TaskStatus::Failed | TaskStatus::FailedMove => {
             Run::Leave("it had failed before this deployment")
         }
-        TaskStatus::Stopping if !it.marked => Run::Leave("somebody else is stopping it"),
+        TaskStatus::Stopping if it.mark.is_none() => Run::Leave("somebody else is stopping it"),
         TaskStatus::Deleting => Run::Fail("it is being deleted"),
         TaskStatus::Starting
         | TaskStatus::Stopping

@@ -120,9 +120,9 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         }
         let reading = observe::all(&self.stack, &self.dms, stack_id);
         let (status, change, mut tasks) = deadline.limit(observe::READING, reading).await?;
-        // After UPDATE_ROLLBACK_FAILED the rollback is continued at some time.
-        let undoing = status.is_rolling_back();
-        tasks.retain(|it| it.marked && (!undoing || stays(it, &change, undoing)));
+        // That rollback is going to be continued, and what it deletes is not stopped once more.
+        let undoing = status.0 == "UPDATE_ROLLBACK_FAILED";
+        tasks.retain(|it| it.mark.is_some() && (!undoing || stays(it, &change, undoing)));
         if tasks.is_empty() {
             info!(
                 "the stack is {}, and no task is paused: nothing to heal",

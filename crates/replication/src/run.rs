@@ -15,7 +15,7 @@ use crate::hints;
 use crate::observe::{self, Predecessor, StackTask};
 use crate::plan::{self, Occasion};
 use crate::stack::{Stack, StackStatus};
-use crate::task::Arn;
+use crate::task::{Arn, Task};
 use crate::tasks::{Start, Tasks};
 use crate::wait::{Poll, few};
 
@@ -104,14 +104,6 @@ async fn begin<S: Stack, T: Tasks>(
     poll: &mut Poll,
 ) -> anyhow::Result<()> {
     start(dms, all, connections, errand, poll).await?;
-    let is_unmarked = |attempt: &Attempt| attempt.it.marked && !attempt.is_pending();
-    if errand.occasion == Occasion::Healing
-        && all.iter().any(is_unmarked)
-        && errand.is_over().await?.is_some()
-    {
-        // The next deployment may have put its own mark on, and stopped the task: DMS still shows that it runs.
-        return Ok(());
-    }
     unmark(dms, all).await;
     Ok(())
 }
@@ -166,25 +158,51 @@ async fn start<S: Stack, T: Tasks>(
 /// Takes the marks off what runs, or has finished. A mark that stays on a running task harms nothing, so this never fails
 /// a request.
 async fn unmark<T: Tasks>(dms: &T, all: &mut [Attempt]) {
-    let settled = |attempt: &&mut Attempt| {
-        let settled = match &attempt.phase {
-            Phase::Done { runs, .. } => *runs || plan::has_finished(&attempt.it.task),
-            _ => false,
-        };
-        settled && attempt.it.marked
+    let settled = |attempt: &Attempt| match &attempt.phase {
+        Phase::Done { runs, .. } => *runs || plan::has_finished(&attempt.it.task),
+        _ => false,
     };
-    iter(all.iter_mut().filter(settled))
-        .for_each_concurrent(CONCURRENCY, |attempt| async {
-            attempt.it.marked = false;
-            if let Err(error) = dms.unmark(&attempt.it.task.arn).await {
-                warn!(
-                    "task {}: its pause mark could not be taken off: {:#}",
-                    attempt.it.task.name,
-                    anyhow::Error::new(error)
-                );
-            }
+    let settled = all.iter_mut().filter(|attempt| settled(attempt));
+    let marked: Vec<(&mut Attempt, String)> = settled
+        .filter_map(|attempt| attempt.it.mark.take().map(|mark| (attempt, mark)))
+        .collect();
+    if marked.is_empty() {
+        return;
+    }
+    let arns: Vec<Arn> = marked
+        .iter()
+        .map(|(attempt, _)| attempt.it.task.arn.clone())
+        .collect();
+    let now = match dms.marks(&arns).await {
+        Ok(now) => now,
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            return warn!("the pause marks could not be read, and stay on: {error:#}");
+        }
+    };
+    iter(marked)
+        .for_each_concurrent(CONCURRENCY, |(attempt, mark)| {
+            let now = now.get(&attempt.it.task.arn);
+            take_off(dms, &attempt.it.task, mark, now)
         })
         .await;
+}
+
+/// Takes off the mark that was on the task when this call began. Another one, which is there `now`, is of somebody who has
+/// paused the task again, while DMS still shows that it runs: of the rollback that didn't wait for this call, or of the
+/// next deployment.
+async fn take_off<T: Tasks>(dms: &T, task: &Task, mark: String, now: Option<&String>) {
+    let name = &task.name;
+    match now {
+        None => {}
+        Some(now) if *now == mark => {
+            if let Err(error) = dms.unmark(&task.arn).await {
+                let error = anyhow::Error::new(error);
+                warn!("task {name}: its pause mark could not be taken off: {error:#}");
+            }
+        }
+        Some(now) => info!("task {name}: request {now} has paused it again; that mark stays"),
+    }
 }
 
 /// Reads the states of the pending tasks anew.

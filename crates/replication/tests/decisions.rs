@@ -59,7 +59,7 @@ fn decision(task: Task, marked: bool, occasion: Occasion, moment: Moment) -> Str
     let it = StackTask {
         logical_id: "Task".to_owned(),
         task,
-        marked,
+        mark: marked.then(|| "request".to_owned()),
         updated: false,
     };
     plan::run(&it, occasion, None, moment).to_string()
@@ -172,7 +172,7 @@ fn replacements() -> String {
             let it = StackTask {
                 logical_id: "Task".to_owned(),
                 task,
-                marked: false,
+                mark: None,
                 updated: true,
             };
             let moment = at_once();

@@ -1,0 +1,132 @@
+//! How CloudFormation and EventBridge call the functions.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use custom_resource::{Deadline, Request, Resource as _};
+use replication::post::DmsPostProperties;
+use replication::pre::DmsPreProperties;
+use stage::request;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use crate::cloudformation::CloudFormation;
+use crate::lambda::Process;
+use crate::plan::Call;
+use crate::world::Rights;
+
+/// What is asked of which function.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ask {
+    Pre,
+    Post,
+    DeletePost,
+}
+
+impl CloudFormation {
+    /// Has a function called, and waits for the first answer.
+    pub(crate) async fn ask(
+        &mut self,
+        ask: Ask,
+        call: &Call,
+        rights: &Rights,
+    ) -> Result<(), String> {
+        if ask == Ask::Pre {
+            // Without dates, a task that has just been started can't be told from one at rest.
+            sleep(self.calm_before_pre).await;
+        }
+        self.serial += 1;
+        let request_id = format!("r-{}", self.serial);
+        self.world.note(format!("{ask:?} {request_id} {call:?}"));
+        let for_rollback = self.world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS");
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        let calm = Call {
+            mishaps: Vec::new(),
+            ..call.clone()
+        };
+        let duplicates = call.duplicates.iter().map(|after| (*after, calm.clone()));
+        for (after_s, call) in [(0, call.clone())].into_iter().chain(duplicates) {
+            let process = Process::new(&self.world, call, rights.clone());
+            let (request_id, answers) = (request_id.clone(), answers.clone());
+            let world = self.world.clone();
+            self.strays.push(tokio::spawn(async move {
+                sleep(Duration::from_secs(after_s.into())).await;
+                let is_late = match ask {
+                    // It would pause what DmsPost is about to run, or runs already.
+                    Ask::Pre => answers.is_closed(),
+                    // Once the stack rolls back, it is taken for a request of the rollback.
+                    _ => world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS") != for_rollback,
+                };
+                if after_s > 0 && is_late {
+                    return;
+                }
+                let done = match ask {
+                    Ask::Pre => {
+                        let deployment_id = request_id.clone();
+                        let request = named(
+                            request::decoded(DmsPreProperties { deployment_id }),
+                            &request_id,
+                        );
+                        let pre = process.pre();
+                        process.run(pre.update(request)).await.map(drop)
+                    }
+                    Ask::Post => {
+                        let after = request_id.clone();
+                        let request =
+                            named(request::decoded(DmsPostProperties { after }), &request_id);
+                        let post = process.post();
+                        process.run(post.update(request)).await.map(drop)
+                    }
+                    Ask::DeletePost => {
+                        let request = named(request::decoded(()), &request_id);
+                        let post = process.post();
+                        process.run(post.delete(request)).await
+                    }
+                };
+                let done = done.map_err(|error| format!("{error:#}"));
+                world.note(format!("answer to {request_id}: {done:?}"));
+                let _ = answers.send(done);
+            }));
+        }
+        let answer = timeout(Duration::from_secs(1800), answered.recv()).await;
+        answer
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| Err("no answer".to_owned()))
+    }
+
+    /// EventBridge tells of the end, at once and later. Lambda tries again twice what fails.
+    pub(crate) fn announce(&mut self, event: &Call, late: &[(u16, Call)]) {
+        let at_once = [(1, event.clone())];
+        for (after_s, call) in at_once.into_iter().chain(late.iter().cloned()) {
+            let world = self.world.clone();
+            self.events.push(tokio::spawn(async move {
+                sleep(Duration::from_secs(after_s.into())).await;
+                let calm = Call {
+                    latency: call.latency,
+                    ..Call::default()
+                };
+                for (pause_s, call) in [(60, call), (120, calm.clone()), (0, calm)] {
+                    let process = Process::new(&world, call, Some(BTreeSet::new()));
+                    let deadline = Deadline::after(Duration::from_secs(885));
+                    let event = request::status_change("whatever it was");
+                    let post = process.post();
+                    let healed = process.run(post.notified(event, deadline)).await;
+                    world.note(format!("healed: {healed:?}"));
+                    if healed.is_ok() {
+                        return;
+                    }
+                    sleep(Duration::from_secs(pause_s)).await;
+                }
+                crate::saw("healing that failed three times");
+            }));
+        }
+    }
+}
+
+fn named<P>(request: Request<P>, id: &str) -> Request<P> {
+    Request {
+        request_id: id.to_owned(),
+        ..request
+    }
+}

@@ -1,0 +1,98 @@
+//! What others do, and what goes wrong by itself.
+
+use replication::task::{Arn, TaskStatus};
+use serde_json::json;
+
+use crate::plan::Incident;
+use crate::world::{BROKEN, Wanted, World};
+
+impl World {
+    pub(crate) fn operation_begins(&self) {
+        self.state().started_by_operator.clear();
+    }
+
+    /// Whether a start may fail because of something that happened, now or before.
+    pub(crate) fn has_incidents(&self) -> bool {
+        self.state().has_incidents
+    }
+
+    pub(crate) fn happens(&self, incident: Incident) {
+        let (Incident::OperatorStops(n)
+        | Incident::OperatorStarts(n)
+        | Incident::Breaks(n)
+        | Incident::WillFail(n)
+        | Incident::Forgets(n)) = incident;
+        let tasks: Vec<(String, Arn)> = self
+            .physical()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("Task"))
+            .collect();
+        let Some((name, arn)) = tasks.get(usize::from(n) % tasks.len().max(1)) else {
+            return;
+        };
+        let status = self.dms.status(arn);
+        match incident {
+            Incident::OperatorStops(_) if status == Some(TaskStatus::Running) => {
+                let wanted = if self.is_marked(arn) {
+                    Wanted::Either("the operator stopped it while it was marked as paused")
+                } else if self.is_read_as_marked(arn) {
+                    Wanted::Either(
+                        "the operator stopped it after an invocation at work had read its mark",
+                    )
+                } else {
+                    Wanted::Stopped
+                };
+                self.dms.operator_stops(arn);
+                self.state().wanted.insert(arn.clone(), wanted);
+                crate::saw("a task that an operator stopped");
+            }
+            Incident::OperatorStarts(_)
+                if matches!(status, Some(TaskStatus::Stopped | TaskStatus::Failed))
+                    && !self.state().doomed.contains(arn) =>
+            {
+                let input = json!({
+                    "ReplicationTaskArn": arn.as_str(),
+                    "StartReplicationTaskType": "resume-processing",
+                });
+                if self.dms.call("StartReplicationTask", &input).is_err() {
+                    return;
+                }
+                let mut state = self.state();
+                state.started_by_operator.insert(arn.clone());
+                if self.stack.is_in_progress() {
+                    state.ever_started_by_operator.insert(arn.clone());
+                }
+                state.wanted.insert(arn.clone(), Wanted::Runs);
+                crate::saw("a task that an operator started");
+            }
+            Incident::Breaks(_) if status == Some(TaskStatus::Running) => {
+                // An invocation at work may have seen it run, and take the mark off.
+                let marked = self.is_marked(arn) && !self.is_read_as_marked(arn);
+                self.dms
+                    .fail_run(arn, "Last Error. Task error notification received.");
+                if !marked {
+                    self.breaks(arn);
+                }
+            }
+            Incident::WillFail(_) if self.dms.status(arn).is_some() => {
+                self.dms.fail_next_run(arn, "no route to host");
+                self.state().doomed.insert(arn.clone());
+            }
+            Incident::Forgets(_) => {
+                let source = Arn::new(self.dms.member(arn, "SourceEndpointArn"));
+                self.dms.forget_connections(&source);
+            }
+            _ => return,
+        }
+        self.state().has_incidents = true;
+        self.note(format!("{incident:?}: {name} ({arn})"));
+    }
+
+    pub(crate) fn breaks(&self, arn: &Arn) {
+        let mut state = self.state();
+        if matches!(state.wanted.get(arn), None | Some(Wanted::Runs)) {
+            let either = Wanted::Either(BROKEN);
+            state.wanted.insert(arn.clone(), either);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What must be true.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use replication::task::{Arn, TaskStatus};
+
+use crate::world::{BROKEN, Wanted, World};
+
+impl World {
+    /// A deployment has succeeded that began when these tasks were broken already: all run, but for those that an
+    /// operator stopped.
+    pub(crate) fn deployed(&self, broken_before: &BTreeSet<Arn>) {
+        let mut state = self.state();
+        let tasks: Vec<Arn> = state
+            .physical
+            .iter()
+            .filter(|(name, _)| name.starts_with("Task"))
+            .map(|(_, arn)| arn.clone())
+            .collect();
+        for arn in tasks {
+            match state.wanted.get(&arn) {
+                Some(Wanted::Either(BROKEN)) if !broken_before.contains(&arn) => {}
+                None | Some(Wanted::Either(BROKEN)) => {
+                    state.wanted.insert(arn, Wanted::Runs);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The tasks that broke, and that nobody has resumed since.
+    pub(crate) fn broken(&self) -> BTreeSet<Arn> {
+        let state = self.state();
+        let broken = state
+            .wanted
+            .iter()
+            .filter(|(_, it)| **it == Wanted::Either(BROKEN));
+        broken.map(|(arn, _)| arn.clone()).collect()
+    }
+
+    /// Something was refused to CloudFormation, or done under a running task: nobody but an operator may be the cause.
+    pub(crate) fn must_rest(&self, tasks: &[Arn], what: &str) {
+        for arn in tasks {
+            let state = self.state();
+            let excused =
+                state.started_by_operator.contains(arn) || state.removed_unseen.contains(arn);
+            drop(state);
+            if self.works(arn) && !excused {
+                self.fault(format!("{what} while {arn} is {:?}", self.dms.status(arn)));
+            }
+        }
+    }
+
+    /// The dust has settled.
+    pub(crate) fn judge(&self) {
+        for (name, arn) in self.physical() {
+            if !name.starts_with("Task") {
+                continue;
+            }
+            let status = self.dms.status(&arn);
+            let runs = status == Some(TaskStatus::Running);
+            let (wanted, mark_stays) = {
+                let state = self.state();
+                (
+                    state.wanted.get(&arn).copied(),
+                    state.mark_stays.contains(&arn),
+                )
+            };
+            match wanted {
+                Some(Wanted::Runs) if !runs => {
+                    self.fault(format!("{name} ({arn}) has to run, and is {status:?}"));
+                }
+                Some(Wanted::Stopped) if runs => {
+                    self.fault(format!(
+                        "{name} ({arn}) runs, though an operator stopped it"
+                    ));
+                }
+                _ => {}
+            }
+            if runs && self.is_marked(&arn) && !mark_stays {
+                self.fault(format!("{name} ({arn}) runs and is marked as paused"));
+            }
+        }
+        let state = self.state();
+        let listed: BTreeSet<Arn> = state.physical.values().cloned().collect();
+        let all: Vec<Arn> = state.names.keys().cloned().collect();
+        let excused: BTreeSet<Arn> = state
+            .removed_unseen
+            .union(&state.ever_started_by_operator)
+            .cloned()
+            .collect();
+        drop(state);
+        for arn in all {
+            if !listed.contains(&arn) && !excused.contains(&arn) && self.works(&arn) {
+                self.fault(format!("{arn} runs, though it is no longer in the stack"));
+            }
+            for before in self.ancestors(&arn) {
+                if !excused.contains(&before) {
+                    self.never_both(&arn, &before);
+                }
+            }
+        }
+    }
+
+    fn never_both(&self, one: &Arn, other: &Arn) {
+        let (ones, others) = (self.times(one), self.times(other));
+        for (from, to) in &ones {
+            if others.iter().any(|(start, end)| start < to && from < end) {
+                self.fault(format!("{one} ran while {other} did, which it replaced"));
+                return;
+            }
+        }
+    }
+
+    /// When a task worked.
+    fn times(&self, task: &Arn) -> Vec<(Duration, Duration)> {
+        let mut times = Vec::new();
+        let mut began = None;
+        for (at, status) in self.dms.statuses(task) {
+            let works = matches!(
+                status,
+                TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping
+            );
+            match (works, began) {
+                (true, None) => began = Some(at),
+                (false, Some(from)) => {
+                    times.push((from, at));
+                    began = None;
+                }
+                _ => {}
+            }
+        }
+        times.extend(began.map(|from| (from, Duration::MAX)));
+        times
+    }
+
+    /// What the stand-in wrote down since the last time.
+    pub(crate) fn check_violations(&self) {
+        let violations = self.dms.violations();
+        let seen = std::mem::replace(&mut self.state().violations_seen, violations.len());
+        for violation in &violations[seen..] {
+            let state = self.state();
+            let mut excused = state.started_by_operator.union(&state.removed_unseen);
+            let excused = excused.any(|arn| {
+                let name = self.dms.member(arn, "ReplicationTaskIdentifier");
+                violation.ends_with(&format!("while task {name} ran"))
+            });
+            drop(state);
+            if !excused {
+                self.fault(violation.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What is, and what is known of how it came to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc as Shared, Mutex, MutexGuard};
+use std::time::Duration;
+
+use replication::task::{Arn, TaskStatus};
+use replication::tasks::PAUSE_MARK;
+use serde_json::Value;
+use stage::dms::{Dms, Refusal};
+use stage::stack::Stack;
+use tokio::time::sleep;
+
+/// The names of the tasks that a call may stop; `None`: any.
+pub(crate) type Rights = Option<BTreeSet<String>>;
+
+/// What is expected of a task.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wanted {
+    Runs,
+    /// An operator stopped it.
+    Stopped,
+    /// It may run or not, for this reason.
+    Either(&'static str),
+}
+
+/// Why a task that an operator stopped may run.
+pub(crate) const DOUBT: &str = "whoever marked it died before DMS refused the stop";
+
+/// Why a task that broke may rest.
+pub(crate) const BROKEN: &str =
+    "a task that failed, and that nobody paused, is resumed by the next deployment";
+
+/// A handle to all there is.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) dms: Dms,
+    pub(crate) stack: Stack,
+    state: Shared<Mutex<State>>,
+}
+
+/// What is known of it.
+#[derive(Default)]
+pub(crate) struct State {
+    /// The stack's resources by name.
+    pub(crate) physical: BTreeMap<String, Arn>,
+    /// The names of all tasks there ever were.
+    pub(crate) names: BTreeMap<Arn, String>,
+    /// What each task replaced.
+    pub(crate) replaced: BTreeMap<Arn, Arn>,
+    pub(crate) wanted: BTreeMap<Arn, Wanted>,
+    /// Marked by a process that has not heard yet whether DMS stopped the task.
+    pub(crate) in_doubt: BTreeSet<Arn>,
+    /// The last attempt to take their marks off failed.
+    pub(crate) mark_stays: BTreeSet<Arn>,
+    /// Started by an operator since the operation began.
+    pub(crate) started_by_operator: BTreeSet<Arn>,
+    /// Started by an operator while an operation was at work, at any time.
+    pub(crate) ever_started_by_operator: BTreeSet<Arn>,
+    /// What each invocation that is at work has read as marked.
+    pub(crate) read_as_marked: BTreeMap<usize, BTreeSet<Arn>>,
+    /// Taken out of the stack by an update without a change set: they run again when they are deleted.
+    pub(crate) removed_unseen: BTreeSet<Arn>,
+    /// A start of theirs fails, or has failed.
+    pub(crate) doomed: BTreeSet<Arn>,
+    pub(crate) has_incidents: bool,
+    pub(crate) violations_seen: usize,
+    pub(crate) faults: Vec<String>,
+    pub(crate) log: Vec<String>,
+}
+
+impl World {
+    pub(crate) fn new(dms: Dms, stack: Stack) -> Self {
+        Self {
+            dms,
+            stack,
+            state: Shared::default(),
+        }
+    }
+
+    /// CloudFormation takes a task out of the stack, and nobody can see that it does.
+    pub(crate) fn removed_unseen(&self, arn: &Arn) {
+        self.state().removed_unseen.insert(arn.clone());
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn fault(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.note(format!("FAULT: {what}"));
+        self.state().faults.push(what);
+    }
+
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.state().faults.clone()
+    }
+
+    /// Writes a line into the story that a failure tells.
+    pub(crate) fn note(&self, line: impl Into<String>) {
+        let at = self.dms.time().as_secs_f64();
+        let line = format!("{at:7.1} s  {}", line.into());
+        self.state().log.push(line);
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.state().log.join("\n")
+    }
+
+    pub(crate) fn physical(&self) -> BTreeMap<String, Arn> {
+        self.state().physical.clone()
+    }
+
+    pub(crate) fn arn(&self, name: &str) -> Option<Arn> {
+        self.state().physical.get(name).cloned()
+    }
+
+    pub(crate) fn put(&self, name: &str, arn: &Arn) {
+        let mut state = self.state();
+        let before = state.physical.insert(name.to_owned(), arn.clone());
+        let is_new = state.names.insert(arn.clone(), name.to_owned()).is_none();
+        if let Some(before) = before.filter(|_| is_new) {
+            state.replaced.insert(arn.clone(), before);
+        }
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.state().physical.remove(name);
+    }
+
+    pub(crate) fn works(&self, arn: &Arn) -> bool {
+        let status = self.dms.status(arn);
+        matches!(
+            status,
+            Some(TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping)
+        )
+    }
+
+    pub(crate) fn is_marked(&self, arn: &Arn) -> bool {
+        self.dms.tags(arn).contains_key(PAUSE_MARK)
+    }
+
+    /// A call that CloudFormation makes: it is patient.
+    pub(crate) async fn call(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        loop {
+            match self.dms.call(operation, input) {
+                Err(refusal) if refusal == Refusal::throttled() => {
+                    sleep(Duration::from_secs(2)).await;
+                }
+                answer => {
+                    let code = answer.as_ref().err().map(|refusal| &refusal.code);
+                    self.note(format!(
+                        "CloudFormation: {operation} {} {code:?}",
+                        subject(input)
+                    ));
+                    return answer;
+                }
+            }
+        }
+    }
+}
+
+fn subject(input: &Value) -> String {
+    [
+        "ReplicationTaskArn",
+        "EndpointArn",
+        "ReplicationInstanceArn",
+        "ReplicationTaskIdentifier",
+    ]
+    .iter()
+    .find_map(|name| input[name].as_str())
+    .unwrap_or_default()
+    .to_owned()
+}
