@@ -1,10 +1,15 @@
 # Sluice: `make` lists what there is to do.
 #
-#   ARCH       what the functions are built for: x86_64 or arm64 (this machine's)
-#   STACK      the name of the stream's stack (sluice-stream); the database's is DATABASE_STACK (sluice-database)
-#   BUCKET     where `make package` and `make deploy` upload the functions
-#   PARAMETERS more parameters for `make deploy-stream`, as Name=Value words
-#   SSL_CA     a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
+#   ARCH             what the functions are built for: x86_64 or arm64 (this machine's)
+#   BUCKET           where the functions are uploaded
+#   STACK            the name of the stream's stack (sluice-stream)
+#   DATABASE_STACK   the name of the database's (sluice-database)
+#   ARCHIVE_STACK    the name of the archive's (sluice-archive)
+#   DATABASE_NAME    the database to create and to capture (app)
+#   PARAMETERS       more parameters of the templates, as Name=Value words, quoted as for a shell
+#   PARAMETERS_FILE  the same in a file, as a JSON object
+#   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
+#   YES              1: `make destroy` asks nothing
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -14,26 +19,33 @@ HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= $(HOST_ARCH)
 STACK ?= sluice-stream
 DATABASE_STACK ?= sluice-database
-DATABASE_NAME ?= app
+ARCHIVE_STACK ?= sluice-archive
+DATABASE_NAME ?=
 BUCKET ?=
 PARAMETERS ?=
+PARAMETERS_FILE ?=
 SSL_CA ?=
+YES ?=
+# The programs that deploy find these in their environment: no shell reads PARAMETERS.
+export ARCH STACK DATABASE_STACK ARCHIVE_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES PACKAGED
 
 VENV := .venv
 BIN := $(VENV)/bin
-LAMBDA_DIR := target/lambda
+OPERATE := $(BIN)/python -B cfn/operate
+PACKAGED := target/cfn
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup build test demo cloud lint package deploy deploy-database deploy-stream fault-table rds-bundle clean
+.PHONY: help setup build test test-mysql demo cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
+  status destroy fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## the Python environment and a MySQL-compatible server, where they are missing
-	@tests/setup-mysql.sh
+	@tests/setup-mysql.sh >/dev/null
 
 # A new folder in place of an old one, so that what was unpinned goes.
-$(VENV)/.ready: tests/cloud/requirements.txt
+$(VENV)/.ready: cfn/operate/requirements.txt tests/cloud/requirements.txt
 	@command -v python3 >/dev/null || { echo "Sluice needs Python 3.10 or newer: install python3 and try again" >&2; exit 1; }
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
@@ -57,6 +69,10 @@ endif
 test: setup functions ## everything: units, components, the real binaries, the lifecycle in the local cloud
 	cargo test --workspace --locked
 
+test-mysql: ## db-init on MySQL itself: the machine's, or one fetched into target/mysql, without root
+	@server=$$(tests/setup-mysql.sh mysql) && export SLUICE_MYSQLD="$$server" && set -x && \
+	  cargo test --locked --package stage --test db_init --test rds_stand_in -- --include-ignored
+
 demo: setup functions ## watch the stacks being created, updated, rolled back and deleted on this machine
 	@cargo build --quiet --locked --package stage --bin demo
 	@target/debug/demo
@@ -65,7 +81,7 @@ cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud
 	@target/debug/cloud
 
-lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint
+lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint, ruff
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
@@ -73,38 +89,37 @@ lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint
 	cargo deny --locked --log-level error check licenses bans sources
 	cfn-lint
 	yamllint --strict .cfnlintrc.yaml .yamllint.yaml cfn
+	ruff check --no-cache cfn/operate
+	ruff format --no-cache --check cfn/operate
 
 package: build ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
 	@test -n "$(BUCKET)" || { echo "Name the bucket: make package BUCKET=my-artifacts" >&2; exit 1; }
-	@mkdir -p target/cfn
-	@for name in database stream; do \
+	@mkdir -p "$(PACKAGED)"
+	@for name in database stream archive; do \
 	  aws cloudformation package --template-file cfn/$$name.yaml --s3-bucket "$(BUCKET)" \
-	    --output-template-file target/cfn/$$name.yaml 2>&1 >/dev/null \
+	    --output-template-file "$(PACKAGED)/$$name.yaml" 2>&1 >/dev/null \
 	    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
-	  echo "target/cfn/$$name.yaml"; \
 	done
 
 deploy: deploy-database deploy-stream ## both stacks, into whatever account or endpoint is configured (BUCKET=…)
 
 deploy-database: package ## the database's stack alone
-	aws cloudformation deploy --no-fail-on-empty-changeset --stack-name "$(DATABASE_STACK)" \
-	  --template-file target/cfn/database.yaml --capabilities CAPABILITY_IAM \
-	  --parameter-overrides Architecture=$(ARCH) DatabaseName=$(DATABASE_NAME) \
-	  $(if $(SSL_CA),"SslCa=$$(cat $(SSL_CA))")
+	@$(OPERATE) deploy-database
 
 deploy-stream: package ## the stream's stack alone; with a database of your own: PARAMETERS='VpcId=… SubnetIds=… …'
-	@set -- $(PARAMETERS); \
-	case "$(PARAMETERS)" in *VpcId=*) ;; *) \
-	  outputs=$$(aws cloudformation describe-stacks --stack-name "$(DATABASE_STACK)" --output text \
-	    --query "Stacks[0].Outputs[].join('=', [OutputKey, OutputValue])" | tr '\t' '\n'); \
-	  output() { sed -n "s/^$$1=//p" <<<"$$outputs"; }; \
-	  set -- "$$@" VpcId="$$(output VpcId)" SubnetIds="$$(output PrivateSubnetIds)" \
-	    SecurityGroupIds="$$(output StreamSecurityGroupId)" SourceSecretArn="$$(output SecretArn)" \
-	    SchemaName="$$(output DatabaseName)";; \
-	esac; \
-	aws cloudformation deploy --stack-name "$(STACK)" --template-file target/cfn/stream.yaml \
-	  --capabilities CAPABILITY_NAMED_IAM \
-	  --parameter-overrides Architecture=$(ARCH) DeploymentId="$$(date -u +%Y%m%dT%H%M%SZ)" "$$@"
+	@$(OPERATE) deploy-stream
+
+deploy-archive: package ## the archive of the stream's records in S3
+	@$(OPERATE) deploy-archive
+
+plan: package ## what `make deploy` would change, and which tasks would pause; nothing is changed
+	@$(OPERATE) plan
+
+status: $(VENV)/.ready ## the stacks, their tasks, what the handlers did last, and the alarms
+	@$(OPERATE) status
+
+destroy: $(VENV)/.ready ## delete the stacks, after saying what goes and what stays
+	@$(OPERATE) destroy
 
 fault-table: setup functions ## play every fault, and write docs/faults.md anew
 	SLUICE_WRITE_DOCS=1 cargo test --locked --package stage --test faults

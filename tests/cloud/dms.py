@@ -31,6 +31,8 @@ REPLACING = {
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 900
+# How long a description may trail a modification: longer than the stand-in's does.
+LAG_SECONDS = 3
 
 # Regions' clients: making one takes a noticeable fraction of a second.
 _clients: dict = {}
@@ -114,13 +116,14 @@ class Kind:
             if self.name == "ReplicationInstance":
                 parameters["ApplyImmediately"] = True
             try:
-                call(f"Modify{self.name}", **parameters)
+                modified = call(f"Modify{self.name}", **parameters)[self.name]
             except DmsError:
                 # A rollback puts back what was refused: if that is refused too, nothing had changed.
                 if not putting_back:
                     _refused[physical_id] = (old, new)
                     raise
-            self.wait(physical_id, {"modifying", "upgrading"}, None)
+            else:
+                self.wait(physical_id, {"modifying", "upgrading"}, None, announced=modified.get(self.status))
         self.retag(physical_id, provisioners._tag_map(old.get("Tags")), provisioners._tag_map(new.get("Tags")))
         return physical_id, self.attributes(self.describe(physical_id) or {})
 
@@ -145,9 +148,13 @@ class Kind:
             raise
         return next(iter(page[f"{self.name}s"]), None)
 
-    def wait(self, physical_id: str, pending: set, wanted: set | None, gone: bool = False) -> dict:
-        """Poll while the status is one of `pending`; then it must be one of `wanted` (None: any)."""
+    def wait(self, physical_id: str, pending: set, wanted: set | None, gone: bool = False, announced="") -> dict:
+        """Poll while the status is one of `pending`; then it must be one of `wanted` (None: any).
+
+        If the call itself has `announced` a pending status, a description without it may be an old one.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
+        doubtful_until = time.monotonic() + LAG_SECONDS if announced in pending else 0.0
         while True:
             seen = self.describe(physical_id)
             # Subnet groups and, in some answers, endpoints carry no status: they are ready at once.
@@ -156,7 +163,9 @@ class Kind:
                 return {}
             if seen is None:
                 raise ValueError(f"{physical_id} disappeared")
-            if status not in pending and not gone:
+            if status in pending:
+                doubtful_until = 0.0
+            elif not gone and time.monotonic() > doubtful_until:
                 break
             if time.monotonic() > deadline:
                 raise ValueError(f"{physical_id} did not stabilize: it is {status}")

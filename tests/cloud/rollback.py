@@ -23,6 +23,8 @@ def install() -> None:
     stacks._roll_back_operation = prepared(stacks._roll_back_operation)
     # ministack lists a replacement until the rollback is over, so handlers would see the wrong task.
     wrap_add_event(returning)
+    # ministack names but the resource's own reason when a failed operation is not to be rolled back.
+    wrap_add_event(left_failed)
 
 
 def remembered(original):
@@ -90,4 +92,17 @@ def returning(original):
                 original(stack["StackId"], stack["StackName"], logical_id, record["ResourceType"],
                          "UPDATE_COMPLETE", "", record["PhysicalResourceId"])
 
+    return add_event
+
+
+def left_failed(original):
+    """_add_event, with CloudFormation's words for a stack that stays as it failed."""
+    def add_event(stack_id, stack_name, logical_id, rtype, status, reason="", physical_id="", detailed_status=""):
+        operation = stack_record(stack_name).get("_failed_operation") or {}
+        failed = operation.get("failed_logical_id")
+        if physical_id == stack_id and status.endswith("_FAILED") and failed:
+            verb = "create" if operation["failed_update"] is None else "update"
+            reason = f"The following resource(s) failed to {verb}: [{failed}]. "
+            stack_record(stack_name)["StackStatusReason"] = reason
+        original(stack_id, stack_name, logical_id, rtype, status, reason, physical_id, detailed_status)
     return add_event

@@ -21,7 +21,7 @@ def install() -> None:
     slow = stacks._runs_on_worker_thread
     # ministack knows only its own slow types.
     stacks._runs_on_worker_thread = lambda rtype: rtype.startswith(SLOW_TYPES) or slow(rtype)
-    # ministack reports every resource of the stack as updated, the unchanged ones too.
+    # ministack reports every resource of the stack as updated, the unchanged and the new ones too.
     events = wrap_add_event(QuietEvents)
     stacks._update_resource = announced(stacks._update_resource, events)
     # ministack cleans up within UPDATE_IN_PROGRESS, and says nothing of what it deletes.
@@ -34,7 +34,7 @@ class QuietEvents:
 
     def __init__(self, original):
         self.original = original
-        # By (stack, logical id): the held events, and the resources that the running update adds.
+        # By (stack, logical id): the held events with the status before, and the resources that the running update adds.
         self.held: dict = {}
         self.added: set = set()
 
@@ -47,21 +47,27 @@ class QuietEvents:
             # An update creates what is new in the template; ministack calls that an update.
             status = "CREATE" + status.removeprefix("UPDATE")
             (self.added.add if status == "CREATE_IN_PROGRESS" else self.added.discard)(key)
+            if status == "CREATE_COMPLETE":
+                known["ResourceStatus"] = status
         elif status == "UPDATE_IN_PROGRESS" and not reason:
             physical_id = physical_id or known.get("PhysicalResourceId", "")
-            self.held[key] = (stack_id, stack_name, logical_id, rtype, status, reason, physical_id)
+            event = (stack_id, stack_name, logical_id, rtype, status, reason, physical_id)
+            self.held[key] = event, known["ResourceStatus"]
             return
         elif status == "UPDATE_IN_PROGRESS":
             self.held.pop(key, None)
-        elif status == "UPDATE_COMPLETE" and self.held.pop(key, None):
+        elif status == "UPDATE_COMPLETE" and key in self.held:
+            _, known["ResourceStatus"] = self.held.pop(key)
             return
         else:
             self.release(stack_name, logical_id)
+            if status == "UPDATE_FAILED":
+                known.update(ResourceStatus=status, ResourceStatusReason=reason)
         self.original(stack_id, stack_name, logical_id, rtype, status, reason, physical_id, detailed_status)
 
     def release(self, stack_name: str, logical_id: str) -> None:
         """Write the held event: the resource does change."""
-        event = self.held.pop((stack_name, logical_id), None)
+        event, _ = self.held.pop((stack_name, logical_id), (None, None))
         if event:
             self.original(*event)
 

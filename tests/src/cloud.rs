@@ -1,10 +1,12 @@
 //! The local cloud's driver: starts it, deploys templates into it, and shows what happens there.
 //!
 //! The cloud is `tests/cloud/launch.py`, a process of its own; the stand-ins for DMS and for RDS run in this one, so that a
-//! test can look into them. [`stacks`] is the driver's side of CloudFormation.
+//! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy.
 
+pub mod operate;
 pub mod stacks;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use aws_sdk_cloudformation::config::Credentials;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde::Deserialize;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -42,7 +45,7 @@ pub struct Cloud {
     folder: TempDir,
     launcher: Child,
     change_sets: AtomicU32,
-    _dms_server: DmsServer,
+    dms_server: DmsServer,
 }
 
 /// A line that a function wrote.
@@ -65,7 +68,10 @@ pub fn root() -> PathBuf {
 }
 
 /// A program of the project's Python environment.
-fn tool(name: &str) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// If the environment isn't there (`make setup`).
+pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
     let folder =
         std::env::var_os("SLUICE_VENV").map_or_else(|| root().join(".venv"), PathBuf::from);
     let tool = folder.join("bin").join(name);
@@ -78,12 +84,20 @@ fn tool(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 impl Cloud {
-    /// Starts one, with nothing in it but a bucket for the templates' artifacts.
+    /// Starts one for people who watch, with nothing in it but a bucket for the templates' artifacts.
     ///
     /// # Errors
     /// If the Python environment isn't there (`make setup`), or the cloud doesn't come up.
     pub async fn start() -> anyhow::Result<Self> {
-        let dms = Dms::new(Pace::brisk());
+        Self::start_at(Pace::brisk()).await
+    }
+
+    /// Starts one in which DMS goes at this pace.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_at(pace: Pace) -> anyhow::Result<Self> {
+        let dms = Dms::new(pace);
         let dms_server = DmsServer::start(dms.clone()).await?;
         let rds = RdsStandIn::start().await?;
         let folder = tempfile::tempdir()?;
@@ -130,7 +144,7 @@ impl Cloud {
             folder,
             launcher,
             change_sets: AtomicU32::new(1),
-            _dms_server: dms_server,
+            dms_server,
         };
         cloud.wait_until_up(port).await?;
         cloud.aws(&["s3", "mb", &format!("s3://{BUCKET}")]).await?;
@@ -159,9 +173,13 @@ impl Cloud {
     }
 
     /// What a client's environment has to hold for it to talk to this cloud.
-    pub fn environment(&self) -> [(&'static str, String); 4] {
+    pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("AWS_ENDPOINT_URL", self.gateway.clone()),
+            (
+                "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE",
+                self.dms_server.endpoint().to_owned(),
+            ),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
@@ -178,19 +196,22 @@ impl Cloud {
         Ok(file)
     }
 
-    /// Runs the AWS command line against this cloud, without what the user's own files say.
-    async fn aws(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let output = Command::new(tool("aws")?)
-            .args(arguments)
+    /// A program that is to talk to this cloud, whatever the user's own files say.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let none = self.folder.path().join("none");
+        let mut command = Command::new(program);
+        command
             .envs(self.environment())
-            .env("AWS_CONFIG_FILE", self.folder.path().join("none"))
-            .env(
-                "AWS_SHARED_CREDENTIALS_FILE",
-                self.folder.path().join("none"),
-            )
-            .kill_on_drop(true)
-            .output()
-            .await?;
+            .env("AWS_CONFIG_FILE", &none)
+            .env("AWS_SHARED_CREDENTIALS_FILE", &none)
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the AWS command line against this cloud.
+    async fn aws(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut aws = self.command(tool("aws")?);
+        let output = aws.args(arguments).output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
@@ -201,8 +222,8 @@ impl Cloud {
         Ok(())
     }
 
-    /// Uploads the functions that a template names, as a deployment to AWS does. The template that refers to them. `template`
-    /// is a file of `cfn/`, or an absolute path.
+    /// Uploads the functions that a template names, as a deployment to AWS does. The template that refers to them, as
+    /// JSON. `template` is a file of `cfn/`, or an absolute path.
     ///
     /// # Errors
     /// If a function isn't built (`make build`).
@@ -220,10 +241,13 @@ impl Cloud {
             &from,
             "--s3-bucket",
             BUCKET,
+            "--use-json",
         ];
         self.aws(&[&arguments[..], &["--output-template-file", &to]].concat())
             .await?;
-        Ok(std::fs::read_to_string(&*to)?)
+        // CloudFormation takes 51,200 bytes, and the file is indented.
+        let packaged: Value = serde_json::from_str(&std::fs::read_to_string(&*to)?)?;
+        Ok(packaged.to_string())
     }
 
     /// The lines that functions wrote behind `position` in their log, and the position behind these.

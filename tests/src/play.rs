@@ -13,7 +13,7 @@ use crate::cloud::stacks::Sight;
 
 mod scenes;
 
-pub use scenes::{Play, mappings};
+pub use scenes::{Play, architecture, mappings};
 
 /// What somebody who watches is told.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub enum Line {
     Sight(Sight),
     /// Something that the play itself did or saw.
     Note(String),
+    /// Something that a command said: which, and the words.
+    Said(&'static str, String),
 }
 
 /// An act that is over.

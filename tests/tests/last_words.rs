@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
 use stage::cloud::Cloud;
 use stage::cloud::stacks::{Sight, Watch};
 use stage::lambda;
@@ -47,8 +48,7 @@ async fn a_killed_dms_pre_fails_its_resource_and_the_task_that_it_stopped_runs_a
         }
         story.push(line);
     };
-    let mappings = mappings("examples");
-    let changed = [("TableMappings", mappings.as_str())];
+    let changed = json!({ "TableMappings": mappings("examples") });
     let ended = play.deploy(&changed, &mut tell).await.unwrap();
     assert!(killed, "{story:#?}");
 

@@ -1,5 +1,7 @@
 //! The templates that ship keep what the handlers, and each other, rely on.
 
+#[path = "template/archive.rs"]
+mod archive;
 #[path = "template/custom_resources.rs"]
 mod custom_resources;
 #[path = "template/document.rs"]
@@ -10,6 +12,8 @@ mod functions;
 mod last_words;
 #[path = "template/permissions.rs"]
 mod permissions;
+#[path = "template/watching.rs"]
+mod watching;
 
 use serde_json::json;
 
@@ -100,7 +104,7 @@ fn the_outputs_of_the_database_are_what_the_stream_asks_for() {
         Template::read("database.yaml"),
         Template::read("stream.yaml"),
     );
-    let makefile = source("Makefile");
+    let deploy = source("cfn/operate/deploy.py");
     let mut handed_over = Vec::new();
     for (output, said) in database.section("Outputs") {
         let description = said["Description"].as_str().unwrap();
@@ -109,8 +113,8 @@ fn the_outputs_of_the_database_are_what_the_stream_asks_for() {
         };
         let parameter = rest.strip_suffix(" of the stream's stack.").unwrap();
         stream.get("Parameters", parameter);
-        let by_make = format!("{parameter}=\"$$(output {output})\"");
-        assert!(makefile.contains(&by_make), "make doesn't say {by_make}");
+        let by_make = format!("\"{parameter}\": \"{output}\",");
+        assert!(deploy.contains(&by_make), "make doesn't say {by_make}");
         handed_over.push(parameter);
     }
     for (parameter, said) in stream.section("Parameters") {
@@ -178,7 +182,7 @@ fn what_holds_data_says_what_becomes_of_it() {
             }
         }
     }
-    assert_eq!(seen, 9);
+    assert_eq!(seen, 12);
     let database = Template::read("database.yaml");
     assert_eq!(
         database.resource("DatabaseCluster")["DeletionPolicy"],

@@ -61,6 +61,7 @@ fn render(began: f64, line: &Line) -> Option<String> {
     match line {
         Line::Act(number, title) => Some(format!("\n{BOLD}{number}. {title}{PLAIN}")),
         Line::Note(note) => Some(format!("{:>10}  {BOLD}{note}{PLAIN}", "")),
+        Line::Said(command, words) => Some(format!("{:>10}  make {command}: {words}", "")),
         Line::Sight(Sight::Stack {
             kind,
             status,

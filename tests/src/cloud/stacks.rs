@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use aws_sdk_cloudformation::error::DisplayErrorContext;
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeSetStatus, ChangeSetType, Parameter, StackEvent,
+    Capability, ChangeSetStatus, ChangeSetType, Parameter, ResourceChange, StackEvent,
 };
 
 use super::{Cloud, FunctionLine};
@@ -42,6 +42,24 @@ impl Sight {
     }
 }
 
+/// A change that can be carried out.
+#[derive(Clone, Debug)]
+pub struct ChangeSet {
+    id: String,
+    stack_id: String,
+    /// What it changes, by the names in the template.
+    pub changes: BTreeMap<String, ResourceChange>,
+}
+
+/// What becomes of an update that fails.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// It is undone.
+    RollsBack,
+    /// It stays as far as it came: `--disable-rollback`.
+    Stays,
+}
+
 /// What one knows already: only what is new is shown.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -68,6 +86,21 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
+        let change_set = self.change_set(stack, template, parameters).await?;
+        self.execute(&change_set, Failure::RollsBack, watch, show)
+            .await
+    }
+
+    /// Makes a change set that creates or updates a stack.
+    ///
+    /// # Errors
+    /// If it can't be made, or nothing changes.
+    pub async fn change_set(
+        &self,
+        stack: &str,
+        template: &str,
+        parameters: &BTreeMap<&str, String>,
+    ) -> anyhow::Result<ChangeSet> {
         let exists = self
             .client
             .describe_stacks()
@@ -86,7 +119,7 @@ impl Cloud {
                 .parameter_value(value)
                 .build()
         });
-        let change_set = self
+        let made = self
             .client
             .create_change_set()
             .stack_name(stack)
@@ -102,7 +135,8 @@ impl Cloud {
             .await
             .map_err(|error| anyhow::anyhow!("{}", DisplayErrorContext(error)))
             .with_context(|| format!("creating a change set for stack {stack}"))?;
-        let id = change_set.id.context("a change set without an id")?;
+        let id = made.id.context("a change set without an id")?;
+        let stack_id = made.stack_id.context("a change set without a stack")?;
         loop {
             let it = self
                 .client
@@ -111,7 +145,17 @@ impl Cloud {
                 .send()
                 .await?;
             match it.status {
-                Some(ChangeSetStatus::CreateComplete) => break,
+                Some(ChangeSetStatus::CreateComplete) => {
+                    let changes = it.changes.unwrap_or_default().into_iter();
+                    let changes = changes
+                        .filter_map(|change| change.resource_change)
+                        .map(|it| (it.logical_resource_id.clone().unwrap_or_default(), it));
+                    return Ok(ChangeSet {
+                        id,
+                        stack_id,
+                        changes: changes.collect(),
+                    });
+                }
                 Some(ChangeSetStatus::Failed) => {
                     bail!(
                         "the change set of stack {stack} failed: {}",
@@ -121,18 +165,26 @@ impl Cloud {
                 _ => tokio::time::sleep(POLL).await,
             }
         }
-        let before = self
-            .status(&change_set.stack_id.clone().unwrap_or_default())
-            .await?;
+    }
+
+    /// Carries a change set out, and shows what happens until the stack has come to an end. The status in which it ended.
+    ///
+    /// # Errors
+    /// If it can't be carried out any more.
+    pub async fn execute(
+        &self,
+        change_set: &ChangeSet,
+        failure: Failure,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<String> {
         self.client
             .execute_change_set()
-            .change_set_name(&id)
+            .change_set_name(&change_set.id)
+            .disable_rollback(failure == Failure::Stays)
             .send()
             .await?;
-        let stack_id = change_set
-            .stack_id
-            .context("a change set without a stack")?;
-        self.follow(&stack_id, &before, watch, show).await
+        self.follow(&change_set.stack_id, watch, show).await
     }
 
     /// Deletes a stack, and shows what happens until it is gone. The status in which it ended.
@@ -162,7 +214,7 @@ impl Cloud {
             .stack_name(&stack_id)
             .send()
             .await?;
-        self.follow(&stack_id, "", watch, show).await
+        self.follow(&stack_id, watch, show).await
     }
 
     /// A stack's outputs.
@@ -198,17 +250,17 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<()> {
-        let mut sights: Vec<Sight> = self
-            .function_lines(&mut watch.position)
-            .into_iter()
-            .map(Sight::Function)
-            .collect();
         let events = self
             .client
             .describe_stack_events()
             .stack_name(stack_id)
             .send()
             .await?;
+        let mut sights: Vec<Sight> = self
+            .function_lines(&mut watch.position)
+            .into_iter()
+            .map(Sight::Function)
+            .collect();
         // The newest come first.
         for event in events.stack_events.unwrap_or_default().into_iter().rev() {
             if watch
@@ -223,14 +275,15 @@ impl Cloud {
         Ok(())
     }
 
+    /// Shows what happens until the stack's operation is over. The cloud here has begun one when it answers the call that
+    /// asks for it.
     async fn follow(
         &self,
         stack_id: &str,
-        before: &str,
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
-        let (mut began, since) = (false, Instant::now());
+        let since = Instant::now();
         loop {
             let status = self.status(stack_id).await?;
             ensure!(
@@ -239,8 +292,7 @@ impl Cloud {
                 self.log()
             );
             self.look(stack_id, watch, show).await?;
-            began |= status != before;
-            if began && !status.ends_with("_IN_PROGRESS") {
+            if !status.ends_with("_IN_PROGRESS") {
                 ensure!(
                     !status.is_empty(),
                     "stack {stack_id} has no status\n{}",
@@ -252,7 +304,11 @@ impl Cloud {
         }
     }
 
-    async fn status(&self, stack_id: &str) -> anyhow::Result<String> {
+    /// A stack's status, by its name, or by its id if it may be gone.
+    ///
+    /// # Errors
+    /// If there is no such stack.
+    pub async fn status(&self, stack_id: &str) -> anyhow::Result<String> {
         let found = self
             .client
             .describe_stacks()

@@ -1,16 +1,17 @@
 //! What is done in each scene, and what is looked at after it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use mysql_async::prelude::Queryable;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Line;
 use crate::cloud::Cloud;
+use crate::cloud::operate::Said;
 use crate::cloud::stacks::Watch;
 use crate::dms::StartType;
 
@@ -22,10 +23,6 @@ pub struct Play {
     /// Where the stacks are.
     pub cloud: Cloud,
     watch: Watch,
-    database: String,
-    stream: String,
-    parameters: BTreeMap<&'static str, String>,
-    deployments: u32,
     /// The stream's task, once there is one.
     pub task: Option<Arn>,
 }
@@ -36,16 +33,10 @@ impl Play {
     /// # Errors
     /// If the templates can't be packaged: a function isn't built (`make build`).
     pub async fn new(cloud: Cloud) -> anyhow::Result<Self> {
-        let (database, stream) =
-            tokio::try_join!(cloud.package("database.yaml"), cloud.package("stream.yaml"))?;
-        let (parameters, watch) = (BTreeMap::new(), Watch::default());
+        tokio::try_join!(cloud.package("database.yaml"), cloud.package("stream.yaml"))?;
         Ok(Self {
             cloud,
-            watch,
-            database,
-            stream,
-            parameters,
-            deployments: 0,
+            watch: Watch::default(),
             task: None,
         })
     }
@@ -62,24 +53,15 @@ impl Play {
     /// # Errors
     /// If the database is not ready for CDC.
     pub async fn database(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let parameters = BTreeMap::from([
-            ("DatabaseName", "blog".to_owned()),
+        let parameters = json!({
+            "DatabaseName": "blog",
             // The database here has a certificate of the local cloud's own authority, and is verified like any other.
-            ("SslCa", self.cloud.rds.ca_pem().to_owned()),
-            ("Architecture", architecture()),
-        ]);
-        let mut show = |sight| tell(Line::Sight(sight));
-        let ended = self
-            .cloud
-            .deploy(
-                DATABASE,
-                &self.database,
-                &parameters,
-                &mut self.watch,
-                &mut show,
-            )
+            "SslCa": self.cloud.rds.ca_pem(),
+        });
+        let said = self
+            .operate("deploy-database", &parameters, &[DATABASE], tell)
             .await?;
-        ensure!(ended == "CREATE_COMPLETE", "the stack ended in {ended}");
+        ensure!(said.well, "{}", said.lines.join("\n"));
         let outputs = self.cloud.outputs(DATABASE).await?;
         for (name, expected) in [
             ("BinlogFormat", "ROW"),
@@ -95,23 +77,13 @@ impl Play {
         let of = |name: &str| {
             outputs
                 .get(name)
-                .cloned()
                 .with_context(|| format!("the stack has no output {name}"))
         };
-        self.parameters = BTreeMap::from([
-            ("VpcId", of("VpcId")?),
-            ("SubnetIds", of("PrivateSubnetIds")?),
-            ("SecurityGroupIds", of("StreamSecurityGroupId")?),
-            ("SourceSecretArn", of("SecretArn")?),
-            ("SchemaName", of("DatabaseName")?),
-            ("Architecture", architecture()),
-            ("CreateDmsVpcRole", "true".to_owned()),
-        ]);
         let [version, position] = [of("ServerVersion")?, of("BinlogPosition")?];
         tell(Line::Note(format!(
             "the database ({version}) is ready for CDC; its binlog is at {position}"
         )));
-        Ok(ended)
+        self.cloud.status(DATABASE).await
     }
 
     /// Deploys the stream stack with these parameters changed, as `make deploy-stream` does. The status in which it ended.
@@ -120,32 +92,51 @@ impl Play {
     /// If it can't be deployed at all.
     pub async fn deploy(
         &mut self,
-        changed: &[(&'static str, &str)],
+        changed: &Value,
         tell: &mut dyn FnMut(Line),
     ) -> anyhow::Result<String> {
-        self.deployments += 1;
-        let mut parameters = self.parameters.clone();
-        parameters.insert("DeploymentId", self.deployments.to_string());
-        parameters.extend(
-            changed
-                .iter()
-                .map(|(name, value)| (*name, (*value).to_owned())),
-        );
-        let mut show = |sight| tell(Line::Sight(sight));
-        let ended = self
-            .cloud
-            .deploy(
-                STREAM,
-                &self.stream,
-                &parameters,
-                &mut self.watch,
-                &mut show,
-            )
+        let said = self
+            .operate("deploy-stream", changed, &[STREAM], tell)
             .await?;
-        if ended.ends_with("_COMPLETE") && !ended.contains("ROLLBACK") {
-            self.parameters = parameters;
+        let ended = self.cloud.status(STREAM).await?;
+        ensure!(
+            said.well != ended.contains("ROLLBACK"),
+            "the stack is {ended}, and make deploy-stream said:\n{}",
+            said.lines.join("\n")
+        );
+        if !said.well {
+            let why = said
+                .lines
+                .iter()
+                .skip_while(|line| !line.starts_with(STREAM));
+            // The first of these lines says that it begins.
+            let why = why.skip(1).skip_while(|line| !line.starts_with(STREAM));
+            why.for_each(|line| tell(Line::Said("deploy-stream", line.clone())));
         }
         Ok(ended)
+    }
+
+    /// Tells what a deployment with these parameters would do to the tasks.
+    async fn plan(&mut self, changed: &Value, tell: &mut dyn FnMut(Line)) -> anyhow::Result<()> {
+        let said = self.operate("plan", changed, &[], tell).await?;
+        ensure!(said.well, "{}", said.lines.join("\n"));
+        let lines = said.lines.iter();
+        let lines = lines.skip_while(|line| !line.starts_with(STREAM));
+        lines.for_each(|line| tell(Line::Said("plan", line.clone())));
+        Ok(())
+    }
+
+    async fn operate(
+        &mut self,
+        command: &str,
+        parameters: &Value,
+        stacks: &[&str],
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<Said> {
+        let mut show = |sight| tell(Line::Sight(sight));
+        self.cloud
+            .operate(command, parameters, stacks, &mut self.watch, &mut show)
+            .await
     }
 
     /// Creates the stream's stack. The status in which it ended.
@@ -153,7 +144,7 @@ impl Play {
     /// # Errors
     /// If it ended in another one than it should.
     pub async fn stream(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let ended = self.deploy(&[], tell).await?;
+        let ended = self.deploy(&json!({}), tell).await?;
         ensure!(ended == "CREATE_COMPLETE", "the stack ended in {ended}");
         let outputs = self.cloud.outputs(STREAM).await?;
         self.task = outputs.get("ReplicationTaskArn").map(Arn::new);
@@ -192,20 +183,23 @@ impl Play {
     }
 
     pub(super) async fn mappings(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let mappings = mappings("examples");
-        let ended = self.deploy(&[("TableMappings", &mappings)], tell).await?;
+        let changed = json!({ "TableMappings": mappings("examples") });
+        self.plan(&changed, tell).await?;
+        let ended = self.deploy(&changed, tell).await?;
         self.resumed().await?;
         Ok(ended)
     }
 
     pub(super) async fn retention(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        self.deploy(&[("StreamRetentionHours", "48")], tell).await
+        let changed = json!({ "StreamRetentionHours": 48 });
+        self.plan(&changed, tell).await?;
+        self.deploy(&changed, tell).await
     }
 
     pub(super) async fn failure(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         // DMS wants at least one rule. CloudFormation doesn't know.
         let ended = self
-            .deploy(&[("TableMappings", r#"{"rules": []}"#)], tell)
+            .deploy(&json!({ "TableMappings": { "rules": [] } }), tell)
             .await?;
         tell(Line::Note(format!(
             "the stack is {ended}; its task is to run again without anybody's help"
@@ -215,13 +209,29 @@ impl Play {
     }
 
     pub(super) async fn deletion(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let mut ended = String::new();
-        for stack in [STREAM, DATABASE] {
-            let mut show = |sight| tell(Line::Sight(sight));
-            ended = self.cloud.delete(stack, &mut self.watch, &mut show).await?;
-            ensure!(ended == "DELETE_COMPLETE", "stack {stack} ended in {ended}");
-        }
-        Ok(ended)
+        let [stream, database] = [self.id(STREAM).await?, self.id(DATABASE).await?];
+        let said = self
+            .operate("destroy", &json!({}), &[&stream, &database], tell)
+            .await?;
+        ensure!(said.well, "{}", said.lines.join("\n"));
+        let stays = said.lines.iter().filter(|line| line.contains("stays:"));
+        stays.for_each(|line| tell(Line::Said("destroy", line.trim().to_owned())));
+        let ended = self.cloud.status(&stream).await?;
+        ensure!(
+            ended == "DELETE_COMPLETE",
+            "stack {STREAM} ended in {ended}"
+        );
+        self.cloud.status(&database).await
+    }
+
+    async fn id(&self, stack: &str) -> anyhow::Result<String> {
+        let found = self.cloud.client.describe_stacks().stack_name(stack);
+        let found = found.send().await?;
+        let stack = found.stacks().first().context("no such stack")?;
+        Ok(stack
+            .stack_id()
+            .context("a stack without an id")?
+            .to_owned())
     }
 
     /// The task was resumed, not started anew, and carries no mark any more.
@@ -278,7 +288,7 @@ pub fn mappings(table: &str) -> String {
 }
 
 /// The functions run on this machine, so this is what they were built for.
-fn architecture() -> String {
+pub fn architecture() -> String {
     let name = if std::env::consts::ARCH == "aarch64" {
         "arm64"
     } else {

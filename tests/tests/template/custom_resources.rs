@@ -17,10 +17,14 @@ use stage::stack::Stack;
 
 use super::document::{TEMPLATES, Template, text};
 
+/// The secret of the user that DMS connects as.
+const STREAM: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:stream-Ab1";
+
 /// Values for what a template leaves to its parameters or to other resources.
 fn made_up(property: &str) -> &'static str {
     match property {
         "SecretArn" => "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-Ab1",
+        "ReplicationUserSecretArn" => STREAM,
         "Host" => "database.example",
         "Port" => "3306",
         "SslCa" => "-----BEGIN CERTIFICATE-----",
@@ -156,12 +160,16 @@ fn each_custom_resource_is_handed_to_its_own_function() {
     });
 }
 
-/// The one secret there is.
+/// The secret of the master user, and with other names in it, that of DMS's.
 struct Attached(Value);
 
 impl Secrets for Attached {
-    async fn text(&self, _: &str) -> anyhow::Result<String> {
-        Ok(self.0.to_string())
+    async fn text(&self, arn: &str) -> anyhow::Result<String> {
+        let mut secret = self.0.clone();
+        if arn == STREAM {
+            secret["username"] = json!("dms");
+        }
+        Ok(secret.to_string())
     }
 }
 

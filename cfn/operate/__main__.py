@@ -1,0 +1,67 @@
+"""Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
+
+    python cfn/operate deploy-database|deploy-stream|deploy-archive|plan|status|destroy
+
+It is told by the Makefile's variables (settings.py), talks to the account or the
+endpoint that the environment configures, and ends with 1 and the reason on failure.
+"""
+
+import sys
+
+import deploy
+import destroy
+import plan
+import status
+from botocore.exceptions import BotoCoreError, ClientError
+from failure import Failure
+from settings import Settings
+from stacks import Stack
+
+
+def plan_all(settings: Settings) -> None:
+    """Plan the stacks that `make deploy` deploys, and the archive's if there is one.
+
+    The stream's database may be somebody's own: then PARAMETERS name its VPC.
+    """
+    if "VpcId" not in settings.parameters:
+        plan.run(deploy.database(settings))
+        if not Stack.find(settings.database_stack):
+            print(f"{settings.stack} would be created after it, from its outputs")
+            return
+    plan.run(deploy.stream(settings))
+    if Stack.find(settings.archive_stack):
+        plan.run(deploy.archive(settings))
+
+
+COMMANDS = {
+    "deploy-database": lambda settings: deploy.database(settings).run(),
+    "deploy-stream": lambda settings: deploy.stream(settings).run(),
+    "deploy-archive": lambda settings: deploy.archive(settings).run(),
+    "plan": plan_all,
+    "status": status.run,
+    "destroy": destroy.run,
+}
+
+
+def main() -> int:
+    """Run the command that the first argument names."""
+    if sys.argv[1:] not in [[name] for name in COMMANDS]:
+        print(__doc__, file=sys.stderr)
+        return 2
+    # Whoever watches through a pipe sees each line when it comes.
+    sys.stdout.reconfigure(line_buffering=True)
+    try:
+        COMMANDS[sys.argv[1]](Settings.of_environment())
+    except (Failure, BotoCoreError, ClientError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. What CloudFormation has begun goes on: `make status` shows how far it is.", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Change sets: made, read, and taken back."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import templates
+from botocore.exceptions import WaiterError
+from clients import client
+from failure import Failure
+from stacks import Stack
+
+# How CloudFormation says that there is nothing to do.
+UNCHANGED = ("The submitted information didn't contain changes", "No updates are to be performed")
+
+ACTIONS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import"}
+REPLACEMENTS = {"True": "replaced", "Conditional": "perhaps replaced", "False": "in place"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of a resource."""
+
+    action: str
+    name: str
+    type: str
+    how: str
+    """Whether it is replaced; empty unless it is modified."""
+    what: tuple[str, ...]
+    """The properties, or other parts of it, that change."""
+
+    @classmethod
+    def of(cls, it: dict[str, Any]) -> "Change":
+        """One of DescribeChangeSet."""
+        targets = [detail["Target"] for detail in it.get("Details", [])]
+        return cls(
+            action=ACTIONS.get(it["Action"], it["Action"]),
+            name=it["LogicalResourceId"],
+            type=it["ResourceType"],
+            how=REPLACEMENTS.get(it.get("Replacement", ""), "") if it["Action"] == "Modify" else "",
+            what=tuple(sorted({target.get("Name") or target["Attribute"] for target in targets})),
+        )
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """A change that can be carried out, or taken back."""
+
+    id: str
+    stack_id: str
+    made_its_stack: bool
+    """Whether the stack is there for it alone, and empty."""
+
+    @classmethod
+    def create(
+        cls, name: str, template: str, parameters: dict[str, str], capability: str, bucket: str
+    ) -> "ChangeSet | None":
+        """Make one that brings a stack to a template and parameters. None if nothing changes.
+
+        A parameter that isn't given keeps its value.
+        """
+        stack = Stack.find(name)
+        creates = stack is None or stack.is_draft
+        if stack and not creates:
+            check(stack)
+        cloudformation = client("cloudformation")
+        made = cloudformation.create_change_set(
+            StackName=name,
+            ChangeSetName=f"sluice-{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}",
+            ChangeSetType="CREATE" if creates else "UPDATE",
+            Capabilities=[capability],
+            Parameters=list(arguments(template, parameters, stack)),
+            **templates.source(template, bucket),
+        )
+        change_set = cls(made["Id"], made["StackId"], stack is None)
+        waiter = cloudformation.get_waiter("change_set_create_complete")
+        try:
+            waiter.wait(ChangeSetName=change_set.id, WaiterConfig={"Delay": 2, "MaxAttempts": 450})
+        except WaiterError as error:
+            reason = error.last_response.get("StatusReason", str(error))
+            change_set.discard()
+            if reason.startswith(UNCHANGED):
+                return None
+            raise Failure(f"{name}: the change set failed: {reason}") from None
+        except BaseException:
+            change_set.discard()
+            raise
+        return change_set
+
+    def changes(self) -> Iterator[Change]:
+        """What it changes."""
+        pages = client("cloudformation").get_paginator("describe_change_set").paginate(ChangeSetName=self.id)
+        for it in pages.search("Changes[].ResourceChange"):
+            yield Change.of(it)
+
+    def execute(self) -> None:
+        """Begin to carry it out."""
+        client("cloudformation").execute_change_set(ChangeSetName=self.id)
+
+    def discard(self) -> None:
+        """Take it back, and the empty stack with it that it may have made."""
+        cloudformation = client("cloudformation")
+        cloudformation.delete_change_set(ChangeSetName=self.id)
+        if self.made_its_stack:
+            cloudformation.delete_stack(StackName=self.stack_id)
+            waiter = cloudformation.get_waiter("stack_delete_complete")
+            waiter.wait(StackName=self.stack_id, WaiterConfig={"Delay": 2, "MaxAttempts": 90})
+
+
+def arguments(template: str, given: dict[str, str], stack: Stack | None) -> Iterator[dict[str, Any]]:
+    """The template's parameters as CloudFormation takes them: as given, or as they are."""
+    for name in templates.read(template).get("Parameters", {}):
+        if name in given:
+            yield {"ParameterKey": name, "ParameterValue": given[name]}
+        elif stack and name in stack.parameters:
+            yield {"ParameterKey": name, "UsePreviousValue": True}
+
+
+def check(stack: Stack) -> None:
+    """Refuse what CloudFormation would, and say what to do."""
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise Failure(f"{stack.name} is {stack.status}: wait until that is over (make status)")
+    if stack.status in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}:
+        raise Failure(
+            f"{stack.name} is {stack.status}, and can only be deleted:\n"
+            f"  aws cloudformation delete-stack --stack-name {stack.name}"
+        )
+    if stack.status == "UPDATE_ROLLBACK_FAILED":
+        raise Failure(
+            f"{stack.name} is {stack.status}: its rollback has to be finished first (README, When something "
+            f"goes wrong)\n  aws cloudformation continue-update-rollback --stack-name {stack.name}"
+        )

@@ -1,0 +1,152 @@
+"""Deploying a stack: a change set, executed and followed to its end."""
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import events
+import templates
+from change_sets import ChangeSet
+from failure import Failure
+from settings import Settings
+from stacks import Stack
+
+# The stream's parameters, by the outputs of the database's stack that they are taken from.
+OUTPUTS = {
+    "VpcId": "VpcId",
+    "SubnetIds": "PrivateSubnetIds",
+    "SecurityGroupIds": "StreamSecurityGroupId",
+    "SourceSecretArn": "SecretArn",
+    "SchemaName": "DatabaseName",
+}
+
+# The archive's parameters that are outputs of the stream's stack under the same names.
+FOR_ARCHIVE = ("StreamArn", "StreamKeyArn", "AlarmTopicArn")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A stack as it is to be."""
+
+    stack: str
+    template: str
+    capability: str
+    parameters: dict[str, str]
+    bucket: str
+
+    def change_set(self) -> ChangeSet | None:
+        """The change set that brings the stack there; None if it is there."""
+        return ChangeSet.create(self.stack, self.template, self.parameters, self.capability, self.bucket)
+
+    def run(self) -> None:
+        """Bring the stack there."""
+        print(f"{self.stack}: making a change set")
+        change_set = self.change_set()
+        if change_set is None:
+            print(f"{self.stack}: nothing to change")
+            return
+        before = events.newest(change_set.stack_id)
+        change_set.execute()
+        ended(self.stack, events.follow(change_set.stack_id, before), {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+        stack = Stack.find(change_set.stack_id)
+        for name, value in sorted(stack.outputs.items() if stack else ()):
+            print(f"  {name:<24} {value}")
+
+
+def ended(stack: str, operation: events.Operation, wanted: set[str]) -> None:
+    """Tell how an operation ended. Failure, with what failed first, if not in a status that was wanted."""
+    status = operation.end.status if operation.end else "nothing"
+    summary = f"{stack}: {status} after {operation.seconds:.0f} s"
+    if status not in wanted:
+        raise Failure("\n  ".join([summary, *operation.failures]))
+    print(summary)
+
+
+def database(settings: Settings) -> Deployment:
+    """The database's stack."""
+    template = templates.packaged(settings.packaged / "database.yaml")
+    named = {"DatabaseName": settings.database_name, "SslCa": settings.ssl_ca}
+    return Deployment(
+        stack=settings.database_stack,
+        template=template,
+        capability="CAPABILITY_IAM",
+        parameters={
+            "Architecture": settings.architecture,
+            **{name: value for name, value in named.items() if value},
+            **known(settings, template),
+        },
+        bucket=settings.bucket,
+    )
+
+
+def stream(settings: Settings) -> Deployment:
+    """The stream's stack. Failure if nobody says where its database is."""
+    template = templates.packaged(settings.packaged / "stream.yaml")
+    given = known(settings, template)
+    return Deployment(
+        stack=settings.stack,
+        template=template,
+        # The name is dms-vpc-role's.
+        capability="CAPABILITY_NAMED_IAM",
+        parameters={
+            "Architecture": settings.architecture,
+            # A fresh one: CloudFormation calls DmsPre only if one of its properties changes.
+            "DeploymentId": f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}",
+            **source(settings),
+            **given,
+        },
+        bucket=settings.bucket,
+    )
+
+
+def archive(settings: Settings) -> Deployment:
+    """The archive's stack. Failure if nobody says which stream it is of."""
+    template = templates.packaged(settings.packaged / "archive.yaml")
+    stream = Stack.find(settings.stack)
+    taken = {name: stream.outputs[name] for name in FOR_ARCHIVE if name in stream.outputs} if stream else {}
+    given = known(settings, template)
+    if not (taken or "StreamArn" in given or Stack.find(settings.archive_stack)):
+        raise Failure(
+            f"{settings.archive_stack} needs a stream: deploy {settings.stack} first (make deploy-stream), or name one "
+            "(StreamArn in PARAMETERS)"
+        )
+    return Deployment(
+        stack=settings.archive_stack,
+        template=template,
+        capability="CAPABILITY_IAM",
+        parameters=given if "StreamArn" in given else {**taken, **given},
+        bucket=settings.bucket,
+    )
+
+
+def source(settings: Settings) -> dict[str, str]:
+    """Where the stream's database is, if the database's stack says so."""
+    if "VpcId" in settings.parameters:
+        return {}
+    stream, database = Stack.find(settings.stack), Stack.find(settings.database_stack)
+    is_new = stream is None or not stream.parameters
+    if database and set(OUTPUTS.values()) <= database.outputs.keys():
+        # A stream beside a database of one's own stays there, whatever other stacks there are.
+        if is_new or stream.parameters.get("VpcId") == database.outputs["VpcId"]:
+            return {name: database.outputs[output] for name, output in OUTPUTS.items()}
+    elif is_new:
+        raise Failure(
+            f"{settings.stack} needs a database: deploy {settings.database_stack} first (make deploy), or "
+            f"name your own ({', '.join(OUTPUTS)} in PARAMETERS)"
+        )
+    return {}
+
+
+def known(settings: Settings, template: str) -> dict[str, str]:
+    """The parameters that this template has. Failure if one belongs to none."""
+    names = set(parameters(template))
+    others = settings.parameters.keys() - names
+    for path in settings.packaged.glob("*.yaml"):
+        others -= set(parameters(templates.packaged(path)))
+    if others:
+        raise Failure(f"no template has a parameter {', '.join(sorted(others))}")
+    return {name: value for name, value in settings.parameters.items() if name in names}
+
+
+def parameters(template: str) -> list[str]:
+    """The names of a template's parameters."""
+    return list(templates.read(template).get("Parameters", {}))

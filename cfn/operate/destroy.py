@@ -1,0 +1,69 @@
+"""Destroying the stacks, once somebody has read what goes and what stays."""
+
+import sys
+import textwrap
+
+import events
+import templates
+from clients import client
+from deploy import ended
+from failure import Failure
+from settings import Settings
+from stacks import Resource, Stack, resources
+
+# What stays of a resource by the policy of its deletion.
+KEEPING = {"Retain": "as it is", "RetainExceptOnCreate": "as it is", "Snapshot": "a last snapshot"}
+# Where no policy is given, CloudFormation takes a snapshot of these.
+SNAPSHOT_TYPES = ("AWS::RDS::DBCluster",)
+
+# What holds data that nobody can make again.
+STORES = ("AWS::Kinesis::Stream", "AWS::RDS::DBCluster", "AWS::S3::Bucket")
+
+
+def run(settings: Settings) -> None:
+    """Delete the stacks, each before the one that it needs. Failure if nobody agrees, or one can't be deleted."""
+    names = (settings.archive_stack, settings.stack, settings.database_stack)
+    stacks = [stack for name in names if (stack := Stack.find(name))]
+    if not stacks:
+        print(f"There is no stack {', '.join(names)}.")
+        return
+    for stack in stacks:
+        tell(stack)
+    print("The functions' uploads stay in their bucket.")
+    if not settings.yes:
+        ask(stacks)
+    for stack in stacks:
+        before = events.newest(stack.id)
+        client("cloudformation").delete_stack(StackName=stack.id)
+        ended(stack.name, events.follow(stack.id, before), {"DELETE_COMPLETE"})
+
+
+def tell(stack: Stack) -> None:
+    """Print what goes with a stack, and what stays of it."""
+    template = templates.read(client("cloudformation").get_template(StackName=stack.id)["TemplateBody"])
+    print(f"{stack.name} ({stack.status})")
+    goes, stays = [], []
+    for resource in resources(stack.id):
+        keeping = KEEPING.get(policy(resource, template["Resources"].get(resource.name, {})))
+        if keeping:
+            stays.append(f"  stays: {resource.name} ({resource.type}, {resource.id}): {keeping}")
+            continue
+        goes.append(resource.name)
+        if resource.type in STORES:
+            print(f"  GOES, with the data in it: {resource.name} ({resource.type}, {resource.id})")
+    print(textwrap.fill(" ".join(goes) or "nothing", 118, initial_indent="  goes:  ", subsequent_indent="         "))
+    print("\n".join(stays or ["  stays: nothing"]))
+
+
+def policy(resource: Resource, definition: dict) -> str:
+    """A resource's deletion policy."""
+    default = "Snapshot" if resource.type in SNAPSHOT_TYPES else "Delete"
+    return definition.get("DeletionPolicy") or default
+
+
+def ask(stacks: list[Stack]) -> None:
+    """Failure unless each stack's name is typed."""
+    for stack in stacks:
+        print(f"Type {stack.name} to delete it: ", end="", flush=True)
+        if sys.stdin.readline().strip() != stack.name:
+            raise Failure("\nNothing was deleted.")

@@ -1,0 +1,46 @@
+"""Templates, read as far as the commands need it."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from clients import client
+from failure import Failure
+
+# What CloudFormation takes in a call; what is larger it fetches from S3.
+LARGEST_BODY = 51_200
+
+Template = dict[str, Any]
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags. What they hold is of no interest here."""
+
+
+Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+
+
+def read(source: str | Template) -> Template:
+    """A template, as text or as boto3 gives it."""
+    return yaml.load(source, Loader) if isinstance(source, str) else source  # noqa: S506  it is a SafeLoader
+
+
+def packaged(path: Path) -> str:
+    """The text of a template that `make package` has written."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Failure(f"{path} is not there: run `make package` first") from None
+
+
+def source(text: str, bucket: str) -> dict[str, str]:
+    """A template as the calls take it: its text, or the place in the bucket where a large one is put."""
+    body = text.encode()
+    if len(body) <= LARGEST_BODY:
+        return {"TemplateBody": text}
+    if not bucket:
+        raise Failure(f"the template has {len(body)} bytes: name the bucket to put it in (BUCKET=…)")
+    s3, key = client("s3"), f"{hashlib.sha256(body).hexdigest()}.template"
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return {"TemplateURL": f"{s3.meta.endpoint_url}/{bucket}/{key}"}

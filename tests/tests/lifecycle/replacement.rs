@@ -1,0 +1,126 @@
+//! Tasks that are replaced: the position goes from one to the other, and never do both run.
+
+use std::time::Duration;
+
+use replication::task::Arn;
+use replication::task::TaskStatus::{
+    Creating, Deleting, Failed, Modifying, Ready, Running, Starting, Stopped, Stopping,
+};
+use serde_json::json;
+use stage::dms::{Dms, StartType};
+use stage::play::mappings;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::shared::on_stage;
+use crate::stream::Stream;
+
+/// The checkpoint that a task will have as soon as it rests. Once it is deleted, nobody knows it any more.
+fn next_checkpoint(dms: &Dms, task: &Arn) -> JoinHandle<String> {
+    let (dms, task) = (dms.clone(), task.clone());
+    tokio::spawn(async move {
+        loop {
+            if let Some(checkpoint) = dms.checkpoint(&task) {
+                return checkpoint;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+}
+
+#[test]
+fn a_task_goes_on_where_the_one_that_it_replaces_stopped() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "replaced");
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let old = stream.task("ReplicationTask").await;
+        let checkpoint = next_checkpoint(stream.dms, &old);
+
+        // An endpoint that is replaced takes its task with it.
+        *stream.property("TargetEndpoint", "ResourceIdentifier") = json!("replaced-endpoint");
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        stream.happened(&[
+            ("DmsPre", "UPDATE_COMPLETE"),
+            ("TargetEndpoint", "UPDATE_COMPLETE"),
+            ("ReplicationTask", "UPDATE_COMPLETE"),
+            ("DmsPost", "UPDATE_COMPLETE"),
+            ("", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+            ("ReplicationTask", "DELETE_COMPLETE"),
+            ("TargetEndpoint", "DELETE_COMPLETE"),
+            ("", "UPDATE_COMPLETE"),
+        ]);
+        let new = stream.task("ReplicationTask").await;
+        assert_ne!(new, old);
+        let life = vec![Creating, Ready, Starting, Running];
+        assert_eq!(stream.life(&new), life);
+        let runs = stream.dms.runs(&new);
+        assert_eq!(runs[0].start_type, StartType::Start);
+        assert_eq!(runs[0].given, Some(checkpoint.await.unwrap()));
+        assert_eq!(
+            stream.life(&old),
+            [life, vec![Stopping, Stopped, Deleting]].concat()
+        );
+        assert_eq!(stream.dms.status(&old), None);
+        assert!(stream.last(&old, &Stopped) < stream.last(&new, &Starting));
+        stream.delete().await;
+    });
+}
+
+#[test]
+fn a_replacement_that_ran_already_gives_way_when_it_is_rolled_back() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "withdrawn");
+        stream.add_task("Other");
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let old = stream.task("ReplicationTask").await;
+        let other = stream.task("Other").await;
+
+        // DmsPost starts the new task and fails, since the other task does.
+        *stream.property("ReplicationTask", "ResourceIdentifier") = json!("withdrawn-new");
+        *stream.property("Other", "TableMappings") = json!(mappings("examples"));
+        stream
+            .dms
+            .fail_next_run(&other, "Error executing source loop");
+        let checkpoint = next_checkpoint(stream.dms, &old);
+        assert_eq!(stream.deploy().await, "UPDATE_ROLLBACK_COMPLETE");
+        let why = stream.reason("DmsPost", "UPDATE_FAILED");
+        assert!(why.contains("Error executing source loop"), "{why}");
+        stream.happened(&[
+            ("ReplicationTask", "UPDATE_COMPLETE"),
+            ("DmsPost", "UPDATE_FAILED"),
+            ("", "UPDATE_ROLLBACK_IN_PROGRESS"),
+            ("DmsPre", "UPDATE_COMPLETE"),
+            ("DmsPost", "UPDATE_COMPLETE"),
+            ("", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
+            ("ReplicationTask", "DELETE_COMPLETE"),
+            ("", "UPDATE_ROLLBACK_COMPLETE"),
+        ]);
+        assert_eq!(stream.task("ReplicationTask").await, old);
+        let new = Arn::new(old.as_str().rsplit_once(':').unwrap().0.to_owned() + ":withdrawn-new");
+        let life = vec![
+            Creating, Ready, Starting, Running, Stopping, Stopped, Deleting,
+        ];
+        assert_eq!(stream.life(&new), life);
+        assert_eq!(
+            stream.dms.runs(&new)[0].given,
+            Some(checkpoint.await.unwrap())
+        );
+        assert_eq!(
+            stream.life(&old),
+            [&life[..6], &[Starting, Running]].concat()
+        );
+        assert_eq!(stream.dms.runs(&old)[1].start_type, StartType::Resume);
+        assert!(stream.last(&new, &Stopped) < stream.last(&old, &Starting));
+        assert_eq!(
+            stream.life(&other)[4..],
+            [
+                Stopping, Stopped, Modifying, Stopped, Starting, Failed, Modifying, Failed,
+                Starting, Running
+            ]
+        );
+        for task in [&old, &other] {
+            assert!(!stream.is_marked(task));
+        }
+        stream.delete().await;
+    });
+}

@@ -1,0 +1,111 @@
+//! The cloud that the cases share. It lasts for as long as one of them plays.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stage::cloud::Cloud;
+use stage::cloud::stacks::Watch;
+use stage::dms::Pace;
+use stage::play::architecture;
+use tokio::runtime::Runtime;
+
+/// What every case finds.
+pub(crate) struct Stage {
+    pub(crate) cloud: Cloud,
+    /// `cfn/stream.yaml`, its functions uploaded.
+    pub(crate) template: Value,
+    /// Its parameters.
+    pub(crate) parameters: BTreeMap<&'static str, String>,
+}
+
+struct Shared {
+    stage: Stage,
+    // Below the stage, which ends first.
+    runtime: Runtime,
+}
+
+/// Plays a case. Whoever comes first sets the stage, whoever goes last takes it down, also in a panic.
+pub(crate) fn on_stage(case: impl AsyncFnOnce(&Stage)) {
+    static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+    let shared = {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let runtime = Runtime::new().unwrap();
+            let stage = runtime.block_on(set());
+            let new = Arc::new(Shared { stage, runtime });
+            *shared = Arc::downgrade(&new);
+            new
+        })
+    };
+    shared.runtime.block_on(case(&shared.stage));
+}
+
+async fn set() -> Stage {
+    let cloud = Cloud::start_at(pace()).await.unwrap();
+    let template = cloud.package("stream.yaml").await.unwrap();
+    let mut parameters = network(&cloud).await;
+    // Nobody looks into the database here.
+    let secret = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:database";
+    parameters.extend([
+        ("SourceSecretArn", secret.to_owned()),
+        ("SchemaName", "blog".to_owned()),
+        // A name that an account has once, and here are many stacks.
+        ("CreateDmsVpcRole", "false".to_owned()),
+        ("Architecture", architecture()),
+    ]);
+    Stage {
+        cloud,
+        template: serde_json::from_str(&template).unwrap(),
+        parameters,
+    }
+}
+
+/// Makes a network for replication instances. The parameters that name it.
+async fn network(cloud: &Cloud) -> BTreeMap<&'static str, String> {
+    let vpc = json!({ "Ref": "Vpc" });
+    let subnet = |cidr: &str, zone: u8| {
+        let zone = json!({ "Fn::Select": [zone, { "Fn::GetAZs": "" }] });
+        json!({ "Type": "AWS::EC2::Subnet",
+            "Properties": { "VpcId": vpc, "CidrBlock": cidr, "AvailabilityZone": zone } })
+    };
+    let template = json!({
+        "Resources": {
+            "Vpc": { "Type": "AWS::EC2::VPC", "Properties": { "CidrBlock": "10.0.0.0/16" } },
+            "SubnetA": subnet("10.0.0.0/24", 0),
+            "SubnetB": subnet("10.0.1.0/24", 1),
+            "Group": { "Type": "AWS::EC2::SecurityGroup",
+                "Properties": { "VpcId": vpc, "GroupDescription": "Replication instances" } },
+        },
+        "Outputs": {
+            "VpcId": { "Value": vpc },
+            "SubnetIds": { "Value": { "Fn::Sub": "${SubnetA},${SubnetB}" } },
+            "SecurityGroupIds": { "Value": { "Fn::GetAtt": ["Group", "GroupId"] } },
+        },
+    });
+    let (template, mut watch) = (template.to_string(), Watch::default());
+    let none = BTreeMap::new();
+    let made = cloud
+        .deploy("network", &template, &none, &mut watch, &mut |_| {})
+        .await;
+    assert_eq!(made.unwrap(), "CREATE_COMPLETE");
+    let outputs = cloud.outputs("network").await.unwrap();
+    let of = |name: &'static str| (name, outputs[name].clone());
+    ["VpcId", "SubnetIds", "SecurityGroupIds"].map(of).into()
+}
+
+/// Nobody watches, so it is quicker than the demo. But starts and connection tests last for longer than the second between
+/// two polls: dms-post doubts for half a minute a failure or a test that it has not seen coming.
+fn pace() -> Pace {
+    Pace {
+        create: Duration::from_millis(300),
+        start: Duration::from_millis(1_200),
+        stop: Duration::from_millis(600),
+        modify: Duration::from_millis(500),
+        delete: Duration::from_millis(300),
+        connection_test: Duration::from_millis(2_500),
+        lag: Duration::from_millis(300),
+        ..Pace::brisk()
+    }
+}

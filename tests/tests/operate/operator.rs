@@ -1,0 +1,182 @@
+//! Somebody who calls `make`, and what it says.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use replication::task::{Arn, TaskStatus};
+use replication::tasks::PAUSE_MARK;
+use serde_json::{Value, json};
+use stage::cloud::{BUCKET, Cloud, root, tool};
+use stage::dms::Pace;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+
+/// What a command said, and whether it went well.
+pub(crate) struct Said {
+    well: bool,
+    text: String,
+}
+
+impl Said {
+    /// What it said, having gone well.
+    #[track_caller]
+    pub(crate) fn done(self) -> String {
+        assert!(self.well, "it failed:\n{}", self.text);
+        self.text
+    }
+
+    /// What it said, having failed.
+    #[track_caller]
+    pub(crate) fn failed(self) -> String {
+        assert!(!self.well, "it did not fail:\n{}", self.text);
+        self.text
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_silent_about(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(!text.contains(part), "{part:?} in\n{text}");
+    }
+}
+
+/// Somebody with a checkout, a cloud, and `make`.
+pub(crate) struct Operator {
+    pub(crate) cloud: Cloud,
+    pub(crate) folder: TempDir,
+}
+
+impl Operator {
+    pub(crate) async fn new() -> Self {
+        let it = Self {
+            cloud: Cloud::start_at(Pace::immediate()).await.unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+        };
+        it.make(&["package"]).await.done();
+        it
+    }
+
+    /// `make` with these arguments. The functions are built and, once asked for, packaged.
+    pub(crate) async fn make(&self, arguments: &[&str]) -> Said {
+        self.make_and_type(arguments, "").await
+    }
+
+    pub(crate) async fn make_and_type(&self, arguments: &[&str], typed: &str) -> Said {
+        let mut command = self.cloud.command("make");
+        for inherited in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
+            command.env_remove(inherited);
+        }
+        for done in ["build", "package", ".venv/.ready"] {
+            if arguments[0] != done {
+                command.args(["-o", done]);
+            }
+        }
+        let mut make = command
+            .current_dir(root())
+            .arg("--no-print-directory")
+            .arg(format!("BUCKET={BUCKET}"))
+            .arg(format!("PACKAGED={}", self.folder.path().display()))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = make.stdin.take().unwrap();
+        // Who doesn't read it has closed its end.
+        let _ = input.write_all(typed.as_bytes()).await;
+        drop(input);
+        let output = make.wait_with_output().await.unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+        Said {
+            well: output.status.success(),
+            text: out + &err,
+        }
+    }
+
+    /// A file with parameters, as `PARAMETERS_FILE` takes it.
+    pub(crate) fn parameters(&self, parameters: &Value) -> String {
+        let file = self.folder.path().join("parameters.json");
+        std::fs::write(&file, parameters.to_string()).unwrap();
+        format!("PARAMETERS_FILE={}", file.display())
+    }
+
+    async fn aws(&self, arguments: &[&str]) {
+        let mut aws = self.cloud.command(tool("aws").unwrap());
+        let output = aws.args(arguments).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    }
+
+    /// Tells CloudWatch how far a task is behind, as DMS does.
+    pub(crate) async fn is_behind(&self, task: &Arn, metric: &str, seconds: u32) {
+        let dms = &self.cloud.dms;
+        let instances = dms.call("DescribeReplicationInstances", &json!({}));
+        let instances = instances.unwrap();
+        let instance = &instances["ReplicationInstances"][0]["ReplicationInstanceIdentifier"];
+        let id = task.as_str().rsplit(':').next().unwrap();
+        let dimensions = format!(
+            "ReplicationInstanceIdentifier={},ReplicationTaskIdentifier={id}",
+            instance.as_str().unwrap()
+        );
+        self.aws(&[
+            "cloudwatch",
+            "put-metric-data",
+            "--namespace=AWS/DMS",
+            &format!("--metric-name={metric}"),
+            &format!("--value={seconds}"),
+            &format!("--dimensions={dimensions}"),
+        ])
+        .await;
+    }
+
+    /// Lets an alarm of the stream's stack ring.
+    pub(crate) async fn rings(&self, alarm: &str, reason: &str) {
+        let resource = self.cloud.client.describe_stack_resource();
+        let resource = resource.stack_name("sluice-stream");
+        let found = resource.logical_resource_id(alarm).send().await.unwrap();
+        let detail = found.stack_resource_detail.unwrap();
+        self.aws(&[
+            "cloudwatch",
+            "set-alarm-state",
+            "--state-value=ALARM",
+            &format!("--alarm-name={}", detail.physical_resource_id.unwrap()),
+            &format!("--state-reason={reason}"),
+        ])
+        .await;
+    }
+
+    /// The statuses of all stacks there are.
+    pub(crate) async fn stacks(&self) -> Vec<String> {
+        let found = self.cloud.client.describe_stacks().send().await.unwrap();
+        let stacks = found.stacks.unwrap_or_default().into_iter();
+        stacks
+            .map(|it| {
+                format!(
+                    "{} {}",
+                    it.stack_name.unwrap(),
+                    it.stack_status.unwrap().as_str()
+                )
+            })
+            .collect()
+    }
+
+    /// Waits until a task runs and carries no mark.
+    pub(crate) async fn runs(&self, task: &Arn) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.cloud.dms.status(task) != Some(TaskStatus::Running)
+            || self.cloud.dms.tags(task).contains_key(PAUSE_MARK)
+        {
+            assert!(Instant::now() < until, "{}", self.cloud.log());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What watches the stream: alarms, the rule for the task's events, the topic they all go to, and the dashboard.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::document::{Template, list, text};
+use super::functions::{actions, statements};
+
+/// DMS's reasons for a task that rests because it was told to, or because it has done all that it was to do.
+const EXPECTED: [&str; 2] = ["NORMAL", "FULL_LOAD_ONLY_FINISHED"];
+
+/// DMS's reasons that somebody has to hear of.
+const UNEXPECTED: [&str; 5] = [
+    "RECOVERABLE_ERROR",
+    "FATAL_ERROR",
+    "STOPPED_DUE_TO_LOW_MEMORY",
+    "STOPPED_DUE_TO_LOW_DISK",
+    "EXPRESS_LICENSE_LIMITS_REACHED",
+];
+
+fn topic() -> Value {
+    json!({ "Fn::If": ["CreatesAlarmTopic", { "Ref": "AlarmTopic" }, { "Ref": "AlarmTopicArn" }] })
+}
+
+/// The alarms' names and properties.
+fn alarms(template: &Template) -> Vec<(&str, &Value)> {
+    let alarms = template.of_type("AWS::CloudWatch::Alarm").into_iter();
+    alarms.map(|(name, it)| (name, &it["Properties"])).collect()
+}
+
+/// The seconds for which an alarm's condition has to last. With metric math, all metrics have one period.
+fn lasts(alarm: &Value) -> u64 {
+    let periods: BTreeSet<_> = match alarm.get("Period") {
+        Some(period) => [period.as_u64()].into(),
+        None => list(&alarm["Metrics"])
+            .into_iter()
+            .filter_map(|it| it.get("MetricStat"))
+            .map(|it| it["Period"].as_u64())
+            .collect(),
+    };
+    assert_eq!(periods.len(), 1, "{alarm}");
+    let period = periods.into_iter().flatten().next().unwrap();
+    period * alarm["EvaluationPeriods"].as_u64().unwrap()
+}
+
+#[test]
+fn every_alarm_says_what_is_wrong_and_whom_it_tells_and_what_no_data_mean() {
+    for name in ["stream.yaml", "archive.yaml"] {
+        let template = Template::read(name);
+        let to = match name {
+            "stream.yaml" => topic(),
+            _ => json!({ "Ref": "AlarmTopicArn" }),
+        };
+        for (alarm, it) in alarms(&template) {
+            assert_eq!(it["AlarmActions"], json!([to]), "{alarm}");
+            assert!(!text(&it["AlarmDescription"]).is_empty(), "{alarm}");
+            assert_ne!(it["TreatMissingData"], Value::Null, "{alarm}");
+        }
+    }
+}
+
+#[test]
+fn the_metrics_of_the_task_are_looked_for_by_the_names_that_dms_gives_them() {
+    let stream = Template::read("stream.yaml");
+    let instance = &stream.resource("ReplicationInstance")["Properties"];
+    let task = json!({ "Fn::Select": [6, { "Fn::Split": [":", { "Ref": "ReplicationTask" }] }] });
+    let mut seen = BTreeSet::new();
+    for (name, alarm) in alarms(&stream) {
+        if alarm["Namespace"] != "AWS/DMS" {
+            continue;
+        }
+        seen.insert(alarm["MetricName"].as_str().unwrap());
+        assert_eq!(
+            alarm["Dimensions"],
+            json!([
+                { "Name": "ReplicationInstanceIdentifier", "Value": instance["ReplicationInstanceIdentifier"] },
+                { "Name": "ReplicationTaskIdentifier", "Value": task },
+            ]),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        seen,
+        BTreeSet::from(["CDCLatencySource", "CDCLatencyTarget"])
+    );
+    // arn:aws:dms:region:account:task:name
+    let arn = "arn:aws:dms:eu-west-1:123456789012:task:ORDERS";
+    assert_eq!(arn.split(':').nth(6), Some("ORDERS"));
+}
+
+#[test]
+fn a_name_that_is_fixed_belongs_to_an_instance_that_nothing_replaces() {
+    let stream = Template::read("stream.yaml");
+    let instance = &stream.resource("ReplicationInstance")["Properties"];
+    let own = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
+    let name = json!({ "Fn::Join": ["-", ["sluice", own]] });
+    assert_eq!(instance["ReplicationInstanceIdentifier"], name);
+    assert_eq!(instance["PubliclyAccessible"], false);
+    assert_eq!(
+        instance["ReplicationSubnetGroupIdentifier"],
+        json!({ "Ref": "ReplicationSubnetGroup" })
+    );
+    for replacing in ["KmsKeyId", "ResourceIdentifier"] {
+        assert_eq!(instance.get(replacing), None);
+    }
+    let group = &stream.resource("ReplicationSubnetGroup")["Properties"];
+    assert_eq!(group.get("ReplicationSubnetGroupIdentifier"), None);
+    // 6 for the word, 1 for the hyphen and 36 for the rest of a stack's ARN; DMS takes 63.
+    let log = &stream.resource("TaskLogGroup")["Properties"]["LogGroupName"];
+    assert_eq!(
+        *log,
+        json!({ "Fn::Join": ["-", ["dms-tasks-sluice", own]] })
+    );
+}
+
+#[test]
+fn a_task_that_is_silent_for_longer_than_a_deployment_can_pause_it_is_an_alarm() {
+    let stream = Template::read("stream.yaml");
+    let timeout = |function: &str| stream.resource(function)["Properties"]["Timeout"].as_u64();
+    let pause = timeout("DmsPreFunction").unwrap() + timeout("DmsPostFunction").unwrap();
+    let silence = &stream.resource("TaskSilenceAlarm")["Properties"];
+    assert!(lasts(silence) >= pause, "{} s, {pause} s", lasts(silence));
+    assert_eq!(silence["Statistic"], "SampleCount");
+    assert_eq!(silence["ComparisonOperator"], "LessThanThreshold");
+    assert_eq!(silence["Threshold"], 1);
+    // The dead say nothing, and a task that only loads has no latency.
+    assert_eq!(
+        silence["TreatMissingData"],
+        json!({ "Fn::If": ["ReplicatesChanges", "breaching", "notBreaching"] })
+    );
+    assert_eq!(
+        *stream.get("Conditions", "ReplicatesChanges"),
+        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "MigrationType" }, "full-load"] }] })
+    );
+}
+
+#[test]
+fn latency_is_an_alarm_on_both_sides_and_silence_does_not_switch_it_off() {
+    let stream = Template::read("stream.yaml");
+    for name in ["SourceLatencyAlarm", "TargetLatencyAlarm"] {
+        let alarm = &stream.resource(name)["Properties"];
+        assert_eq!(alarm["Threshold"], json!({ "Ref": "LatencyAlarmSeconds" }));
+        assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
+        assert_eq!(alarm["TreatMissingData"], "ignore", "{name}");
+        assert!(lasts(alarm) >= 900, "{name}");
+    }
+}
+
+#[test]
+fn the_events_of_a_task_that_fails_or_stops_by_itself_are_told_and_those_of_a_pause_are_not() {
+    let stream = Template::read("stream.yaml");
+    let rule = &stream.resource("TaskRule")["Properties"];
+    assert_eq!(rule["Targets"][0]["Arn"], topic());
+    let pattern = &rule["EventPattern"];
+    assert_eq!(pattern["source"], json!(["aws.dms"]));
+    assert_eq!(
+        pattern["detail-type"],
+        json!(["DMS Replication Task State Change"])
+    );
+    assert_eq!(pattern["resources"], json!([{ "Ref": "ReplicationTask" }]));
+    assert_eq!(
+        pattern["detail"]["eventType"],
+        json!(["REPLICATION_TASK_FAILED", "REPLICATION_TASK_STOPPED"])
+    );
+    let but = &pattern["detail"]["detailMessage"][0]["anything-but"]["wildcard"];
+    let but: Vec<&str> = list(but).into_iter().filter_map(Value::as_str).collect();
+    let told = |reason: &str| {
+        let message = format!("Replication task has stopped. Stop Reason {reason}.");
+        !but.iter().any(|it| {
+            let inner = it.strip_prefix('*').and_then(|it| it.strip_suffix('*'));
+            message.contains(inner.unwrap())
+        })
+    };
+    assert!(EXPECTED.iter().all(|reason| !told(reason)), "{but:?}");
+    assert!(UNEXPECTED.iter().all(|reason| told(reason)), "{but:?}");
+}
+
+#[test]
+fn the_events_message_is_one_text_of_values_that_are_named() {
+    let stream = Template::read("stream.yaml");
+    let transformer = &stream.resource("TaskRule")["Properties"]["Targets"][0]["InputTransformer"];
+    let template = text(&transformer["InputTemplate"]["Fn::Sub"]);
+    // What EventBridge is given has to be JSON, with the values in angle brackets.
+    let message: String = serde_json::from_str(&template).unwrap();
+    for (name, path) in transformer["InputPathsMap"].as_object().unwrap() {
+        assert!(message.contains(&format!("<{name}>")), "{message}");
+        assert!(path.as_str().unwrap().starts_with("$."), "{path}");
+    }
+    assert_eq!(message.matches('<').count(), 2, "{message}");
+}
+
+#[test]
+fn a_topic_of_the_stacks_own_takes_alarms_and_the_rules_events_and_nothing_else() {
+    let stream = Template::read("stream.yaml");
+    let policy = stream.resource("AlarmTopicPolicy");
+    assert_eq!(policy["Condition"], "CreatesAlarmTopic");
+    assert_eq!(
+        stream.resource("AlarmTopic")["Condition"],
+        policy["Condition"]
+    );
+    let mut services = BTreeSet::new();
+    for statement in statements(&policy["Properties"]) {
+        assert_eq!(statement["Effect"], "Allow");
+        assert_eq!(actions(statement), ["sns:Publish"]);
+        assert_eq!(statement["Resource"], json!({ "Ref": "AlarmTopic" }));
+        let condition = statement["Condition"].as_object().unwrap();
+        let source = condition.values().find_map(|it| it.get("aws:SourceArn"));
+        services.insert(text(&statement["Principal"]["Service"]));
+        if statement["Principal"]["Service"] == "events.amazonaws.com" {
+            let rule = json!({ "Fn::GetAtt": ["TaskRule", "Arn"] });
+            assert_eq!(source, Some(&rule));
+        } else {
+            assert!(source.is_some(), "{statement}");
+        }
+    }
+    let expected = ["cloudwatch.amazonaws.com", "events.amazonaws.com"];
+    assert_eq!(services, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn the_errors_of_every_function_are_an_alarm() {
+    let stream = Template::read("stream.yaml");
+    let alarm = &stream.resource("HandlerAlarm")["Properties"];
+    let (expressions, stats): (Vec<_>, Vec<_>) = list(&alarm["Metrics"])
+        .into_iter()
+        .partition(|it| it.get("Expression").is_some());
+    assert_eq!(expressions.len(), 1);
+    assert_eq!(expressions[0]["Expression"], "SUM(METRICS())");
+    let watched: BTreeSet<_> = stats
+        .iter()
+        .map(|it| {
+            assert_eq!(it["ReturnData"], false);
+            let metric = &it["MetricStat"]["Metric"];
+            assert_eq!(metric["Namespace"], "AWS/Lambda");
+            assert_eq!(metric["MetricName"], "Errors");
+            metric["Dimensions"][0]["Value"]["Ref"].as_str().unwrap()
+        })
+        .collect();
+    let functions = stream.of_type("AWS::Lambda::Function");
+    assert_eq!(
+        watched,
+        functions.into_iter().map(|(name, _)| name).collect()
+    );
+}
+
+#[test]
+fn the_age_of_the_oldest_unread_record_is_measured_by_the_retention() {
+    let stream = Template::read("stream.yaml");
+    let alarm = &stream.resource("StreamAgeAlarm")["Properties"];
+    let share = &alarm["Metrics"][0]["Expression"]["Fn::Sub"];
+    assert_eq!(*share, "100 * age / (3600000 * ${StreamRetentionHours})");
+    let threshold = alarm["Threshold"].as_u64().unwrap();
+    assert!((1..100).contains(&threshold), "{threshold} %");
+}
+
+/// The dashboard's text with something in the place of every `${…}`, and what was named there.
+fn filled_in(dashboard: &Value) -> (Value, BTreeSet<String>) {
+    let sub = &dashboard["Properties"]["DashboardBody"]["Fn::Sub"];
+    let (mut filled, mut named) = (String::new(), BTreeSet::new());
+    let mut parts = sub[0].as_str().unwrap().split("${");
+    filled.push_str(parts.next().unwrap());
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap();
+        named.insert(name.to_owned());
+        filled.push_str(match name {
+            "Instance" | "Task" => r#""Name", "value""#,
+            _ => "1",
+        });
+        filled.push_str(rest);
+    }
+    (serde_json::from_str(&filled).unwrap(), named)
+}
+
+#[test]
+fn the_dashboard_is_json_that_shows_every_alarm_of_the_stack_and_every_function() {
+    let stream = Template::read("stream.yaml");
+    let (body, named) = filled_in(stream.resource("Dashboard"));
+    for (alarm, _) in alarms(&stream) {
+        assert!(named.contains(&format!("{alarm}.Arn")), "{alarm}");
+    }
+    for (function, _) in stream.of_type("AWS::Lambda::Function") {
+        assert!(named.contains(function), "{function}");
+    }
+    let metrics = body.to_string();
+    for metric in [
+        "CDCLatencySource",
+        "CDCLatencyTarget",
+        "CDCThroughputRowsTarget",
+        "MatchedEvents",
+        "Invocations",
+        "Errors",
+        "Duration",
+    ] {
+        assert!(metrics.contains(&format!("\"{metric}\"")), "{metric}");
+    }
+    // CloudWatch's grid is 24 wide; nothing lies upon anything else.
+    let mut taken = BTreeSet::new();
+    for widget in body["widgets"].as_array().unwrap() {
+        let number = |name: &str| widget[name].as_u64().unwrap();
+        assert!(number("x") + number("width") <= 24, "{widget}");
+        for x in number("x")..number("x") + number("width") {
+            for y in number("y")..number("y") + number("height") {
+                assert!(taken.insert((x, y)), "{widget}");
+            }
+        }
+    }
+}
