@@ -10,6 +10,9 @@ use crate::stack::STACK;
 /// What all requests of the tests are called.
 pub const REQUEST_ID: &str = "afd8d7c5-9376-4013-8b3b-307517b8719e";
 
+/// The resource that decoded requests are about.
+pub const UNDER_TEST: &str = "UnderTest";
+
 /// A decoded request of the one stack there is, with what Lambda grants at most, less a reserve.
 ///
 /// # Panics
@@ -18,7 +21,7 @@ pub fn decoded<P>(properties: P) -> Request<P> {
     Request {
         stack_id: STACK.to_owned(),
         request_id: REQUEST_ID.to_owned(),
-        logical_id: "UnderTest".to_owned(),
+        logical_id: UNDER_TEST.to_owned(),
         physical_id: PhysicalId::received("UnderTest-1").unwrap(),
         deadline: Deadline::after(Duration::from_secs(885)),
         properties,

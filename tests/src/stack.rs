@@ -6,18 +6,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::http::Server;
-use axum::extract::{Form, State};
-use axum::http::StatusCode;
-use axum::routing::post;
 use replication::change::{Change, ResourceChange, Stage};
-use replication::stack::{StackStatus, TaskResource};
+use replication::stack::{Resource, StackStatus};
 use replication::task::Arn;
+
+use crate::request::UNDER_TEST;
+
+mod wire;
+
+pub use wire::serve;
 
 /// The ARN of the one stack there is.
 pub const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
-/// How many resources, or changes, CloudFormation lists at once.
-const PAGE: usize = 100;
 /// The ARN of its change set.
 pub const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
 
@@ -32,20 +32,34 @@ struct Inner {
     changes: Option<Vec<ResourceChange>>,
     /// The change sets of nested stacks.
     nested: HashMap<String, Vec<ResourceChange>>,
-    tasks: Vec<TaskResource>,
+    tasks: Vec<Resource>,
+    others: Vec<Resource>,
+}
+
+impl Inner {
+    fn resources(&self) -> Vec<Resource> {
+        self.others.iter().chain(&self.tasks).cloned().collect()
+    }
 }
 
 impl Stack {
     /// A stack in this status, without tasks, updated without a change set.
     pub fn new(status: &str) -> Self {
         let execution = "EXECUTE_IN_PROGRESS".to_owned();
-        Self(Arc::new(Mutex::new(Inner {
+        let stack = Self(Arc::new(Mutex::new(Inner {
             status: status.to_owned(),
             execution,
             changes: None,
             nested: HashMap::new(),
             tasks: Vec::new(),
-        })))
+            others: Vec::new(),
+        })));
+        stack.resource_is("Stream", "AWS::Kinesis::Stream", "CREATE_COMPLETE");
+        // By both names that the tests' requests give to the resource that they are about.
+        for name in [UNDER_TEST, "DmsPre"] {
+            stack.resource_is(name, "Custom::DmsPre", "UPDATE_IN_PROGRESS");
+        }
+        stack
     }
 
     fn state(&self) -> MutexGuard<'_, Inner> {
@@ -64,12 +78,7 @@ impl Stack {
     }
 
     fn put(&self, logical_id: &str, task: &Arn, updated: bool) {
-        let (logical_id, arn) = (logical_id.to_owned(), task.clone());
-        self.state().tasks.push(TaskResource {
-            logical_id,
-            arn,
-            updated,
-        });
+        self.state().tasks.push(listed(logical_id, task, updated));
     }
 
     /// The stack is carrying out a change set with these changes.
@@ -83,8 +92,16 @@ impl Stack {
     }
 
     /// The tasks that `ListStackResources` shows from now on, in place of those before.
-    pub fn lists(&self, tasks: Vec<TaskResource>) {
+    pub fn lists(&self, tasks: Vec<Resource>) {
         self.state().tasks = tasks;
+    }
+
+    /// A resource that is no task is in this status from now on.
+    pub fn resource_is(&self, logical_id: &str, resource_type: &str, status: &str) {
+        let others = &mut self.state().others;
+        others.retain(|it| it.logical_id != logical_id);
+        let physical_id = format!("{logical_id}-1");
+        others.push(resource(logical_id, resource_type, &physical_id, status));
     }
 
     /// A nested stack is carrying out a change set of its own.
@@ -110,6 +127,30 @@ impl Stack {
     /// The change set's execution status changes.
     pub fn execution_is(&self, status: &str) {
         self.state().execution = status.to_owned();
+    }
+}
+
+/// A task among the stack's resources. `updated`: the last operation on it was an update.
+pub fn listed(logical_id: &str, task: &Arn, updated: bool) -> Resource {
+    let status = if updated {
+        "UPDATE_COMPLETE"
+    } else {
+        "CREATE_COMPLETE"
+    };
+    resource(
+        logical_id,
+        "AWS::DMS::ReplicationTask",
+        task.as_str(),
+        status,
+    )
+}
+
+fn resource(logical_id: &str, resource_type: &str, physical_id: &str, status: &str) -> Resource {
+    Resource {
+        logical_id: logical_id.to_owned(),
+        physical_id: Some(physical_id.to_owned()),
+        resource_type: resource_type.to_owned(),
+        status: status.to_owned(),
     }
 }
 
@@ -152,176 +193,7 @@ impl replication::Stack for Stack {
         })
     }
 
-    async fn tasks(&self, _stack: &str) -> anyhow::Result<Vec<TaskResource>> {
-        Ok(self.state().tasks.clone())
+    async fn resources(&self, _stack: &str) -> anyhow::Result<Vec<Resource>> {
+        Ok(self.state().resources())
     }
-}
-
-/// Serves a stack as CloudFormation's endpoint.
-///
-/// # Errors
-/// If no port can be opened.
-pub async fn serve(stack: Stack) -> std::io::Result<Server> {
-    Server::start(
-        axum::Router::new()
-            .route("/", post(answer))
-            .with_state(stack),
-    )
-    .await
-}
-
-async fn answer(
-    State(stack): State<Stack>,
-    Form(form): Form<HashMap<String, String>>,
-) -> (StatusCode, String) {
-    let action = form.get("Action").map_or("", String::as_str);
-    let wanted = form.get("StackName").map_or(STACK, String::as_str);
-    if wanted != STACK {
-        let message = format!("Stack with id {wanted} does not exist");
-        return refusal("ValidationError", &message);
-    }
-    let state = stack.state();
-    let page = form.get("NextToken").map_or(0, |it| it.parse().unwrap());
-    let change_set = form.get("ChangeSetName").map_or("", String::as_str);
-    let result = match action {
-        "DescribeStacks" => state.describe_stacks(),
-        "DescribeChangeSet" => match state.describe_change_set(change_set, page) {
-            Some(result) => result,
-            None => return refusal("ChangeSetNotFound", "ChangeSet does not exist"),
-        },
-        "ListStackResources" => state.list_stack_resources(page),
-        other => {
-            return (
-                StatusCode::BAD_REQUEST,
-                format!("no such action here: {other}"),
-            );
-        }
-    };
-    let xmlns = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
-    let body = format!(
-        "<{action}Response xmlns=\"{xmlns}\"><{action}Result>{result}</{action}Result></{action}Response>"
-    );
-    (StatusCode::OK, body)
-}
-
-fn refusal(code: &str, message: &str) -> (StatusCode, String) {
-    let error = format!(
-        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
-         <RequestId>r</RequestId></ErrorResponse>"
-    );
-    (StatusCode::BAD_REQUEST, error)
-}
-
-/// A page of members, and the token of the next one, if there is one.
-fn paged(list: &str, members: &[String], page: usize) -> String {
-    let on_page: String = members
-        .iter()
-        .skip(page * PAGE)
-        .take(PAGE)
-        .cloned()
-        .collect();
-    let next = match members.len() > (page + 1) * PAGE {
-        true => element("NextToken", &(page + 1).to_string()),
-        false => String::new(),
-    };
-    element(list, &on_page) + &next
-}
-
-impl Inner {
-    fn describe_stacks(&self) -> String {
-        let change_set = if self.changes.is_some() {
-            element("ChangeSetId", CHANGE_SET)
-        } else {
-            String::new()
-        };
-        let stack = [
-            element("StackId", STACK),
-            element("StackName", "stream"),
-            element("CreationTime", "2026-01-01T00:00:00Z"),
-            element("StackStatus", &self.status),
-            change_set,
-        ];
-        element("Stacks", &element("member", &stack.concat()))
-    }
-
-    fn describe_change_set(&self, name: &str, page: usize) -> Option<String> {
-        let changes = match name {
-            CHANGE_SET => self.changes.as_ref(),
-            nested => self.nested.get(nested),
-        };
-        let mut members = Vec::new();
-        for change in changes? {
-            let scope: String = change
-                .scope
-                .iter()
-                .map(|scope| element("member", scope))
-                .collect();
-            let details: String = change.details.iter().map(detail).collect();
-            let parts = [
-                element("Action", &change.action),
-                element("LogicalResourceId", &change.logical_id),
-                element(
-                    "PhysicalResourceId",
-                    change.physical_id.as_deref().unwrap_or_default(),
-                ),
-                element("ResourceType", &change.resource_type),
-                change
-                    .replacement
-                    .as_deref()
-                    .map(|it| element("Replacement", it))
-                    .unwrap_or_default(),
-                element("Scope", &scope),
-                element("Details", &details),
-                change
-                    .change_set
-                    .as_deref()
-                    .map(|it| element("ChangeSetId", it))
-                    .unwrap_or_default(),
-            ];
-            let change = element("ResourceChange", &parts.concat());
-            members.push(element("member", &change));
-        }
-        let execution = element("ExecutionStatus", &self.execution);
-        Some(execution + &paged("Changes", &members, page))
-    }
-
-    fn list_stack_resources(&self, page: usize) -> String {
-        let resource = |logical: &str, physical: &str, kind: &str, status: &str| {
-            let parts = [
-                element("LogicalResourceId", logical),
-                element("PhysicalResourceId", physical),
-                element("ResourceType", kind),
-                element("LastUpdatedTimestamp", "2026-01-01T00:00:00Z"),
-                element("ResourceStatus", status),
-            ];
-            element("member", &parts.concat())
-        };
-        let kind = "AWS::Kinesis::Stream";
-        let mut members = vec![resource("Stream", "stream-1", kind, "CREATE_COMPLETE")];
-        for task in &self.tasks {
-            let status = if task.updated {
-                "UPDATE_COMPLETE"
-            } else {
-                "CREATE_COMPLETE"
-            };
-            let kind = "AWS::DMS::ReplicationTask";
-            members.push(resource(&task.logical_id, task.arn.as_str(), kind, status));
-        }
-        paged("StackResourceSummaries", &members, page)
-    }
-}
-
-fn detail((attribute, name): &(String, Option<String>)) -> String {
-    let name = name
-        .as_deref()
-        .map(|name| element("Name", name))
-        .unwrap_or_default();
-    element(
-        "member",
-        &element("Target", &[element("Attribute", attribute), name].concat()),
-    )
-}
-
-fn element(name: &str, content: &str) -> String {
-    format!("<{name}>{content}</{name}>")
 }

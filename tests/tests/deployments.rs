@@ -26,13 +26,10 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use cloudformation::CloudFormation;
 use plan::Life;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
-use stage::dms::{Dms, Pace, Throttle};
-use stage::stack::Stack;
 use tokio::runtime;
 use world::World;
 
@@ -141,21 +138,7 @@ fn live(life: &Life) -> (Vec<String>, String) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let seconds = |s: u8| Duration::from_secs(s.into());
-        let nature = &life.nature;
-        let dms = Dms::new(Pace {
-            lag: seconds(nature.lag),
-            start: seconds(nature.start),
-            stop: seconds(nature.stop),
-            ..Pace::default()
-        });
-        if !nature.tells_dates {
-            dms.tells_no_dates();
-        }
-        if nature.throttled > 0 {
-            dms.throttles(Throttle::documented(f64::from(nature.throttled) / 100.0));
-        }
-        let world = World::new(dms, Stack::new("REVIEW_IN_PROGRESS"));
+        let world = World::new(&life.nature);
         let world = CloudFormation::new(world).live(life).await;
         (world.faults(), world.log())
     })

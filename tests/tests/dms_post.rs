@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use custom_resource::{Deadline, Resource};
+use replication::Stack as _;
 use replication::change::ResourceChange;
 use replication::post::DmsPostProperties;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::{PAUSE_MARK, Tasks};
-use stage::dms::{Dms, Refusal, StartType};
+use stage::dms::{Dms, Refusal, StartType, Throttle};
 use stage::request;
 use stage::stack::{Stack, modified};
 
@@ -291,4 +292,32 @@ async fn a_task_that_the_deployment_removes_is_left_at_rest() {
 async fn a_task_that_a_rollback_keeps_after_all_is_resumed() {
     let scene = removed("UPDATE_ROLLBACK_IN_PROGRESS").await;
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_begins_between_two_starts_ends_them() {
+    let scene = Scene::paused(TaskStatus::Stopped).await;
+    for number in 0..40 {
+        let task = scene
+            .dms
+            .add_task(&format!("t{number}"), TaskStatus::Stopped);
+        scene.dms.mark(&task, "r-1").await.unwrap();
+        scene.stack.has(&format!("T{number}"), &task);
+    }
+    // A start a second, once the first few calls are made.
+    scene.dms.throttles(Throttle::new(10, 1, 0.0));
+    let cancelled = async {
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
+    };
+    let (reason, ()) = tokio::join!(scene.reason(), cancelled);
+    assert!(
+        reason.contains("it is not started, since the stack is UPDATE_ROLLBACK_IN_PROGRESS"),
+        "{reason}"
+    );
+    let tasks = scene.stack.resources("").await.unwrap();
+    let arns = tasks.iter().filter_map(|it| it.physical_id.clone());
+    let started = arns.filter(|arn| scene.dms.runs(&Arn::new(arn)).len() > 1);
+    let started = started.count();
+    assert!((1..30).contains(&started), "{started} were started");
 }

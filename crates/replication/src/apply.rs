@@ -8,6 +8,9 @@ use crate::task::{Arn, Task};
 /// How many calls to DMS are under way at once; its rate is a bucket of 200 that refills with 8 a second.
 pub(crate) const CONCURRENCY: usize = 8;
 
+/// For how long it is believed that the stack has not moved on. Hundreds of stops or starts take a minute and more.
+pub(crate) const FRESH: Duration = Duration::from_secs(1);
+
 /// How long to leave a task alone that DMS has refused something for the moment, the more often the longer: 1 s to 8 s.
 pub(crate) fn patience(refusals: u32) -> Duration {
     Duration::from_secs(1 << refusals.min(3))

@@ -72,7 +72,7 @@ const HARMLESS: [&str; 6] = [
     "Tags",
 ];
 
-const TASK: &str = "AWS::DMS::ReplicationTask";
+pub(crate) const TASK: &str = "AWS::DMS::ReplicationTask";
 const ENDPOINT: &str = "AWS::DMS::Endpoint";
 const INSTANCE: &str = "AWS::DMS::ReplicationInstance";
 pub(crate) const NESTED_STACK: &str = "AWS::CloudFormation::Stack";

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use anyhow::{Context, bail};
 use tracing::{info, warn};
 
-use crate::change::{Change, Stage};
-use crate::stack::{Stack, StackStatus};
+use crate::change::{Change, Stage, TASK};
+use crate::stack::{Resource, Stack, StackStatus};
 use crate::task::{Arn, Task};
 use crate::tasks::Tasks;
 
@@ -23,20 +23,57 @@ pub struct StackTask {
     pub updated: bool,
 }
 
+/// The type of the resource that brings tasks to run.
+const POST: &str = "Custom::DmsPost";
+
 /// What reading all of it is called in a reason.
 pub(crate) const READING: &str = "reading the stack and its replication tasks";
+
+/// All that a decision is made of.
+pub(crate) struct Sight {
+    /// The stack's status.
+    pub(crate) status: StackStatus,
+    /// What its deployment changes.
+    pub(crate) change: Change,
+    /// Its tasks.
+    pub(crate) tasks: Vec<StackTask>,
+    /// CloudFormation's last request to DmsPost has not been answered with success: it may be at work still.
+    pub(crate) post_is_unfinished: bool,
+}
 
 /// The stack's status, what its deployment changes, and its tasks.
 pub(crate) async fn all(
     stack: &impl Stack,
     dms: &impl Tasks,
     stack_id: &str,
-) -> anyhow::Result<(StackStatus, Change, Vec<StackTask>)> {
-    let (deployment, tasks) =
-        futures::join!(deployment(stack, stack_id), tasks(stack, dms, stack_id));
+) -> anyhow::Result<Sight> {
+    let both = async {
+        let resources = stack.resources(stack_id).await?;
+        anyhow::Ok((tasks_among(&resources, dms).await?, resources))
+    };
+    let (deployment, both) = futures::join!(deployment(stack, stack_id), both);
     // If both fail, then with the same reason every time: the one of the stack, without which nothing is known.
     let (status, change) = deployment?;
-    Ok((status, change, tasks?))
+    let (tasks, resources) = both?;
+    let is_unfinished =
+        |it: &Resource| it.resource_type == POST && !it.status.ends_with("_COMPLETE");
+    Ok(Sight {
+        status,
+        change,
+        tasks,
+        post_is_unfinished: resources.iter().any(is_unfinished),
+    })
+}
+
+/// Whether CloudFormation still waits for an answer about this resource.
+pub(crate) async fn is_waited_for(
+    stack: &impl Stack,
+    stack_id: &str,
+    logical_id: &str,
+) -> anyhow::Result<bool> {
+    let resources = stack.resources(stack_id).await?;
+    let is_it = |it: &Resource| it.logical_id == logical_id && it.status.ends_with("_IN_PROGRESS");
+    Ok(resources.iter().any(is_it))
 }
 
 /// The stack's status, and what its deployment changes.
@@ -69,15 +106,19 @@ pub(crate) async fn tasks(
     dms: &impl Tasks,
     stack_id: &str,
 ) -> anyhow::Result<Vec<StackTask>> {
-    let mut resources = stack.tasks(stack_id).await?;
+    tasks_among(&stack.resources(stack_id).await?, dms).await
+}
+
+async fn tasks_among(resources: &[Resource], dms: &impl Tasks) -> anyhow::Result<Vec<StackTask>> {
+    let mut resources: Vec<(&Resource, Arn)> = resources
+        .iter()
+        .filter_map(|it| Some((it, task(it)?)))
+        .collect();
     if resources.is_empty() {
         return Ok(Vec::new());
     }
-    resources.sort_by(|a, b| a.logical_id.cmp(&b.logical_id));
-    let arns: Vec<Arn> = resources
-        .iter()
-        .map(|resource| resource.arn.clone())
-        .collect();
+    resources.sort_by(|(a, _), (b, _)| a.logical_id.cmp(&b.logical_id));
+    let arns: Vec<Arn> = resources.iter().map(|(_, arn)| arn.clone()).collect();
     let found = dms
         .describe(&arns)
         .await
@@ -96,21 +137,28 @@ pub(crate) async fn tasks(
         .await
         .context("reading the tags of the stack's replication tasks")?;
     let mut tasks = Vec::new();
-    for resource in resources {
-        match found.remove(&resource.arn) {
+    for (resource, arn) in resources {
+        match found.remove(&arn) {
             Some(task) => tasks.push(StackTask {
-                mark: marks.remove(&task.arn),
-                updated: resource.updated,
-                logical_id: resource.logical_id,
+                mark: marks.remove(&arn),
+                updated: resource.status.starts_with("UPDATE_"),
+                logical_id: resource.logical_id.clone(),
                 task,
             }),
             None => warn!(
-                "{}: DMS does not know {}; it is gone",
-                resource.logical_id, resource.arn
+                "{}: DMS does not know {arn}; it is gone",
+                resource.logical_id
             ),
         }
     }
     Ok(tasks)
+}
+
+/// The ARN of a resource that is a task. One that is being made, or that could not be made, has none yet.
+fn task(resource: &Resource) -> Option<Arn> {
+    let arn = resource.physical_id.as_ref()?;
+    let is_task = resource.resource_type == TASK && arn.starts_with("arn:");
+    (is_task && resource.status != "DELETE_COMPLETE").then(|| Arn::new(arn))
 }
 
 /// The tasks that this change replaced, by their names in the template. They still exist, stopped, until the stack's

@@ -1,29 +1,56 @@
 //! Bringing tasks to rest.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use custom_resource::Deadline;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::apply::{CONCURRENCY, by_arn, patience};
-use crate::observe::StackTask;
+use crate::apply::{CONCURRENCY, FRESH, by_arn, patience};
+use crate::observe::{self, StackTask};
 use crate::plan::{self, Moment, Pause};
+use crate::stack::Stack;
 use crate::task::Arn;
 use crate::tasks::{Tasks, TasksError};
 use crate::wait::{Poll, few};
 
-/// Who stops the tasks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Why<'a> {
-    /// A deployment, which is to resume them: the mark's value.
-    Deployment(&'a str),
-    /// The stack goes, and the tasks with it.
-    Deletion,
+/// The request that stops tasks for a deployment, which is to resume them.
+pub(crate) struct Deployment<'a, S> {
+    pub(crate) stack: &'a S,
+    pub(crate) stack_id: &'a str,
+    /// The resource that the request is about.
+    pub(crate) logical_id: &'a str,
+    /// The mark's value.
+    pub(crate) request_id: &'a str,
+    /// DmsPost, which is called after us, may be at work already.
+    pub(crate) may_be_late: bool,
+}
+
+impl<S: Stack> Deployment<'_, S> {
+    /// Fails if nobody waits for the request any more: it was delivered twice and the other one has answered, or
+    /// CloudFormation has given up on it. What runs by now is to run.
+    async fn is_at_work(&self) -> anyhow::Result<()> {
+        let waited_for = observe::is_waited_for(self.stack, self.stack_id, self.logical_id);
+        ensure!(
+            waited_for.await?,
+            "no further task is stopped: CloudFormation does not wait for this request any more"
+        );
+        Ok(())
+    }
+}
+
+/// A task that may have to be stopped.
+pub(crate) struct Candidate {
+    pub(crate) it: StackTask,
+    /// What touches it, if anything does.
+    pub(crate) touch: Option<String>,
+    /// Another call of DmsPost may be at work, and has decided to start it.
+    pub(crate) contested: bool,
 }
 
 struct Pausing {
     it: StackTask,
+    contested: bool,
     /// DMS has taken our request to stop it: what it now reports as running is old.
     asked: bool,
     /// DMS said that it isn't running: what it reports as running is old, or it will be once it runs.
@@ -33,9 +60,10 @@ struct Pausing {
 }
 
 impl Pausing {
-    fn new(it: StackTask) -> Self {
+    fn new(candidate: Candidate) -> Self {
         Self {
-            it,
+            it: candidate.it,
+            contested: candidate.contested,
             asked: false,
             not_before: Instant::now(),
             refusals: 0,
@@ -44,7 +72,7 @@ impl Pausing {
     }
 
     fn decision(&self, poll: &Poll) -> Pause {
-        plan::pause(&self.it.task, true, poll.moment())
+        plan::pause(&self.it.task, true, self.contested, poll.moment())
     }
 
     fn rests(&self, poll: &Poll) -> bool {
@@ -57,28 +85,28 @@ impl Pausing {
     }
 }
 
-/// Stops what runs among the touched tasks and waits until all of those rest. `tasks` come with what touches them, if
-/// anything does. The number of tasks that this call stopped.
+/// Stops what runs among the touched tasks, for a deployment or because the stack goes, and waits until all of those
+/// rest. The number of tasks that this call stopped.
 ///
 /// # Errors
 /// If DMS refuses for good, or the deadline comes first; then with each task's state.
-pub(crate) async fn all<T: Tasks>(
+pub(crate) async fn all<S: Stack, T: Tasks>(
     dms: &T,
-    tasks: Vec<(StackTask, Option<String>)>,
-    why: Why<'_>,
+    tasks: Vec<Candidate>,
+    deployment: Option<&Deployment<'_, S>>,
     deadline: Deadline,
 ) -> anyhow::Result<usize> {
-    let mut poll = Poll::until(deadline, tasks.iter().map(|(it, _)| &it.task)).await;
-    for (it, touch) in &tasks {
-        info!("task {}", words(it, touch.as_deref(), poll.moment()));
+    let mut poll = Poll::until(deadline, tasks.iter().map(|task| &task.it.task)).await;
+    for task in &tasks {
+        info!("task {}", words(task, poll.moment()));
     }
-    let touched = tasks.into_iter().filter(|(_, touch)| touch.is_some());
-    let mut pending: Vec<Pausing> = touched.map(|(it, _)| Pausing::new(it)).collect();
+    let touched = tasks.into_iter().filter(|task| task.touch.is_some());
+    let mut pending: Vec<Pausing> = touched.map(Pausing::new).collect();
     let total = pending.len();
     let mut stopped = Vec::new();
     loop {
         pending.retain(|pausing| !pausing.rests(&poll));
-        if !stop(dms, &mut pending, why, &mut poll, &mut stopped).await? {
+        if !stop(dms, &mut pending, deployment, &mut poll, &mut stopped).await? {
             return Err(late(&pending, total, &poll));
         }
         if pending.is_empty() {
@@ -93,8 +121,8 @@ pub(crate) async fn all<T: Tasks>(
             None => return Err(late(&pending, total, &poll)),
         }
     }
-    if let Why::Deployment(request_id) = why {
-        let kept = keep_marks(dms, &stopped, request_id);
+    if let Some(deployment) = deployment {
+        let kept = keep_marks(dms, &stopped, deployment.request_id);
         deadline.limit("reading the pause marks back", kept).await?;
     }
     if total > 0 {
@@ -108,10 +136,17 @@ pub(crate) async fn all<T: Tasks>(
 }
 
 /// A task, what is to be done to it, and why.
-pub(crate) fn words(it: &StackTask, touch: Option<&str>, moment: Moment) -> String {
+pub(crate) fn words(task: &Candidate, moment: Moment) -> String {
+    let Candidate {
+        it,
+        touch,
+        contested,
+    } = task;
     let (name, status, logical_id) = (&it.task.name, &it.task.status, &it.logical_id);
-    let decision = plan::pause(&it.task, touch.is_some(), moment);
-    let since = touch.map_or_else(String::new, |touch| format!(" (since {touch})"));
+    let decision = plan::pause(&it.task, touch.is_some(), *contested, moment);
+    let since = touch
+        .as_ref()
+        .map_or_else(String::new, |touch| format!(" (since {touch})"));
     format!("{name} ({logical_id}) is {status}: {decision}{since}")
 }
 
@@ -135,16 +170,28 @@ fn late(pending: &[Pausing], total: usize, poll: &Poll) -> anyhow::Error {
 }
 
 /// Asks DMS to stop those that run and weren't asked for yet; `false` if the deadline came first.
-async fn stop<T: Tasks>(
+async fn stop<S: Stack, T: Tasks>(
     dms: &T,
     pending: &mut [Pausing],
-    why: Why<'_>,
+    deployment: Option<&Deployment<'_, S>>,
     poll: &mut Poll,
     stopped: &mut Vec<Arn>,
 ) -> anyhow::Result<bool> {
+    let request_id = deployment.map(|it| it.request_id);
     let due = pending.iter_mut().filter(|pausing| pausing.is_due(poll));
-    let stops: Vec<_> = due.map(|pausing| stop_one(dms, pausing, why)).collect();
+    let stops: Vec<_> = due
+        .map(|pausing| stop_one(dms, pausing, request_id))
+        .collect();
     let total = stops.len();
+    if let Some(deployment) = deployment
+        && total > 0
+        && (deployment.may_be_late || poll.waited() >= FRESH)
+    {
+        match poll.limit(deployment.is_at_work()).await {
+            Some(at_work) => at_work?,
+            None => return Ok(false),
+        }
+    }
     let mut asked = 0;
     let mut stops = iter(stops).buffer_unordered(CONCURRENCY);
     loop {
@@ -164,11 +211,11 @@ async fn stop<T: Tasks>(
 async fn stop_one<T: Tasks>(
     dms: &T,
     pausing: &mut Pausing,
-    why: Why<'_>,
+    request_id: Option<&str>,
 ) -> anyhow::Result<Option<Arn>> {
     let (arn, name) = (pausing.it.task.arn.clone(), pausing.it.task.name.clone());
     let mut fresh_mark = false;
-    if let Why::Deployment(request_id) = why {
+    if let Some(request_id) = request_id {
         // Before the stop, so that a crash between the two leaves a running task with a mark, which is harmless, and never
         // a stopped one without.
         match dms.mark(&arn, request_id).await {

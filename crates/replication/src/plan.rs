@@ -53,14 +53,16 @@ pub enum Pause {
     Leave(&'static str),
 }
 
-/// Decides how a task comes to rest. `touched` is whether the deployment, or the deletion, concerns it.
-pub fn pause(task: &Task, touched: bool, moment: Moment) -> Pause {
+/// Decides how a task comes to rest. `touched` is whether the deployment, or the deletion, concerns it; `contested` is
+/// whether another call of DmsPost may be at work, and has decided to start it.
+pub fn pause(task: &Task, touched: bool, contested: bool, moment: Moment) -> Pause {
     if !touched {
         return Pause::Leave("the deployment does not touch it");
     }
     match &task.status {
         TaskStatus::Running => Pause::Stop,
         status if status.rests() && has_just_started(task, moment.now) => Pause::Wait(JUST_STARTED),
+        status if status.rests() && contested && moment.watched < LAG => Pause::Wait(CONTESTED),
         TaskStatus::Ready | TaskStatus::Stopped | TaskStatus::Failed | TaskStatus::FailedMove => {
             Pause::Leave("it rests")
         }
@@ -124,7 +126,7 @@ pub fn run(
         TaskStatus::Ready if occasion == Occasion::Healing => {
             Run::Leave("it has never run, and nobody paused it")
         }
-        TaskStatus::Ready => first_start(&it.task, predecessor),
+        TaskStatus::Ready => first_start(&it.task, predecessor, moment),
         TaskStatus::Stopped if has_finished(&it.task) => Run::Leave("it has finished"),
         TaskStatus::Stopped if stopped_by_itself(&it.task) => {
             Run::Leave("it had stopped by itself before this deployment")
@@ -154,9 +156,12 @@ pub fn run(
 }
 
 /// How a task that never ran begins: where the one it replaces ended, if there is one.
-fn first_start(task: &Task, predecessor: Option<&Predecessor>) -> Run {
+fn first_start(task: &Task, predecessor: Option<&Predecessor>, moment: Moment) -> Run {
     let old = match predecessor {
         None => return Run::Start(Start::First, "it has never run"),
+        Some(Predecessor::Found(old)) if works(old) || has_just_started(old, moment.now) => {
+            return Run::Fail(OLD_WORKS);
+        }
         Some(_) if task.migration_type != MigrationType::Cdc => {
             return Run::Start(
                 Start::First,
@@ -178,6 +183,14 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>) -> Run {
     }
 }
 
+/// Whether a task has its endpoints in use.
+fn works(task: &Task) -> bool {
+    matches!(
+        task.status,
+        TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping
+    )
+}
+
 /// Whether a status at rest may be the one from before a start. DMS tells when it last started and stopped a task, where
 /// it does, at once.
 fn has_just_started(task: &Task, now: SystemTime) -> bool {
@@ -185,9 +198,14 @@ fn has_just_started(task: &Task, now: SystemTime) -> bool {
         .is_some_and(|started| task.stopped_at < Some(started) && now < started + LAG)
 }
 
+const CONTESTED: &str = "it rests, but DmsPost may be about to start it";
+
 const IN_TRANSIT: &str = "it is in transit";
 
 const JUST_STARTED: &str = "it was started a moment ago, so that this may be an old status";
+
+const OLD_WORKS: &str = "it replaces a task that somebody has started again, and two would write to the same stream: deploy \
+                         again";
 
 const NO_CHECKPOINT: &str = "it replaces a task whose checkpoint can't be read, and a start from now would lose what came \
                              between: deploy with --disable-rollback, start it yourself with a CdcStartPosition (aws dms \

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::change::Change;
 use crate::dms::Dms;
 use crate::observe::{self, StackTask};
-use crate::pause::{self, Why};
+use crate::pause::{self, Candidate, Deployment};
 use crate::plan::Occasion;
 use crate::run::{self, Errand};
 use crate::stack::{CloudFormation, Stack};
@@ -74,8 +74,9 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
     async fn run(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
         let deadline = request.deadline;
         let reading = observe::all(&self.stack, &self.dms, &request.stack_id);
-        let (status, change, mut tasks) = deadline.limit(observe::READING, reading).await?;
-        let undoing = status.is_rolling_back();
+        let sight = deadline.limit(observe::READING, reading).await?;
+        let (change, mut tasks) = (sight.change, sight.tasks);
+        let undoing = sight.status.is_rolling_back();
         tasks.retain(|it| stays(it, &change, undoing));
         if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
@@ -92,7 +93,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         let outcome = run::all(
             &self.dms,
             tasks,
-            &self.errand(&request.stack_id, occasion),
+            &Errand::new(&self.stack, &request.stack_id, occasion),
             &predecessors,
             deadline,
         )
@@ -103,14 +104,6 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             .with("ResumedTasks", outcome.resumed))
     }
 
-    fn errand<'a>(&'a self, stack_id: &'a str, occasion: Occasion) -> Errand<'a, S> {
-        Errand {
-            stack: &self.stack,
-            stack_id,
-            occasion,
-        }
-    }
-
     async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
         let reading = observe::status(&self.stack, stack_id);
         let status = deadline.limit(observe::READING, reading).await?;
@@ -119,7 +112,8 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             return Ok(());
         }
         let reading = observe::all(&self.stack, &self.dms, stack_id);
-        let (status, change, mut tasks) = deadline.limit(observe::READING, reading).await?;
+        let sight = deadline.limit(observe::READING, reading).await?;
+        let (status, change, mut tasks) = (sight.status, sight.change, sight.tasks);
         // That rollback is going to be continued, and what it deletes is not stopped once more.
         let undoing = status.0 == "UPDATE_ROLLBACK_FAILED";
         tasks.retain(|it| it.mark.is_some() && (!undoing || stays(it, &change, undoing)));
@@ -138,7 +132,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         run::all(
             &self.dms,
             tasks,
-            &self.errand(stack_id, Occasion::Healing),
+            &Errand::new(&self.stack, stack_id, Occasion::Healing),
             &Default::default(),
             deadline,
         )
@@ -194,9 +188,15 @@ where
             status.0,
             tasks.len()
         );
-        let goes = |it| (it, Some("the stack goes".to_owned()));
+        // CloudFormation may have given up on the Create, which may be at work still.
+        let contested = status.0 == "ROLLBACK_IN_PROGRESS";
+        let goes = |it| Candidate {
+            it,
+            touch: Some("the stack goes".to_owned()),
+            contested,
+        };
         let tasks = tasks.into_iter().map(goes).collect();
-        pause::all(&self.dms, tasks, Why::Deletion, deadline).await?;
+        pause::all(&self.dms, tasks, None::<&Deployment<'_, S>>, deadline).await?;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::change::{Change, Stage};
 use crate::dms::Dms;
 use crate::observe::{self, StackTask};
-use crate::pause::{self, Why};
+use crate::pause::{self, Candidate, Deployment};
 use crate::plan::Moment;
 use crate::stack::{CloudFormation, Stack};
 use crate::tasks::Tasks;
@@ -82,7 +82,8 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
     async fn pause(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
         let (stack, dms) = (&self.stack, &self.dms);
         let reading = observe::all(stack, dms, &request.stack_id);
-        let (status, change, tasks) = request.deadline.limit(observe::READING, reading).await?;
+        let sight = request.deadline.limit(observe::READING, reading).await?;
+        let (status, tasks) = (sight.status, sight.tasks);
         let mut paused = 0;
         if !status.is_deploying() {
             // A request that is delivered again, long after its deployment: nobody would resume what it stops.
@@ -94,13 +95,30 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
             warn!("the stack has no AWS::DMS::ReplicationTask yet: there is nothing to stop");
         } else {
             let undoing = status.is_rolling_back();
-            let touched = |it: StackTask| {
-                let touch = change.touches(&it.logical_id, &it.task, undoing);
-                (it, touch)
+            let candidate = |it: StackTask| {
+                let touch = sight.change.touches(&it.logical_id, &it.task, undoing);
+                // CloudFormation may have given up on DmsPost before it answered. Healing of an earlier deployment isn't
+                // over as long as the mark of that one is on. What this request itself has paused, nobody starts.
+                let contested = match &it.mark {
+                    Some(mark) if *mark == request.request_id => false,
+                    Some(_) => sight.post_is_unfinished || !undoing,
+                    None => sight.post_is_unfinished,
+                };
+                Candidate {
+                    it,
+                    touch,
+                    contested,
+                }
             };
-            let tasks = tasks.into_iter().map(touched).collect();
-            let why = Why::Deployment(&request.request_id);
-            paused = pause::all(dms, tasks, why, request.deadline).await?;
+            let tasks = tasks.into_iter().map(candidate).collect();
+            let deployment = Deployment {
+                stack,
+                stack_id: &request.stack_id,
+                logical_id: &request.logical_id,
+                request_id: &request.request_id,
+                may_be_late: sight.post_is_unfinished,
+            };
+            paused = pause::all(dms, tasks, Some(&deployment), request.deadline).await?;
         }
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -125,9 +143,13 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
             Change::Unknown(why) => vec![format!("it is not known what changes ({why})")],
         };
         let moment = Moment::first(tasks.iter().map(|it| &it.task), SystemTime::now());
-        let tasks = tasks.iter().map(|it| {
-            let touch = change.touches(&it.logical_id, &it.task, false);
-            pause::words(it, touch.as_deref(), moment)
+        let tasks = tasks.into_iter().map(|it| {
+            let candidate = Candidate {
+                touch: change.touches(&it.logical_id, &it.task, false),
+                contested: false,
+                it,
+            };
+            pause::words(&candidate, moment)
         });
         Ok(json!({ "Resources": resources, "Tasks": tasks.collect::<Vec<_>>() }))
     }

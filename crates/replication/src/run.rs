@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use anyhow::{Context, bail};
 use custom_resource::Deadline;
 use futures::stream::{StreamExt, iter};
-use tokio::time::timeout_at;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::apply::{CONCURRENCY, by_arn};
+use crate::apply::{CONCURRENCY, FRESH, by_arn};
 use crate::attempt::{Attempt, Phase};
 use crate::connections::{Connections, Readiness};
 use crate::hints;
@@ -33,23 +34,56 @@ pub(crate) struct Outcome {
 /// What tasks are to run for.
 #[derive(Debug)]
 pub(crate) struct Errand<'a, S> {
-    pub(crate) stack: &'a S,
-    pub(crate) stack_id: &'a str,
-    pub(crate) occasion: Occasion,
+    stack: &'a S,
+    stack_id: &'a str,
+    occasion: Occasion,
+    /// When the stack was last read, and its status then if it had moved on.
+    read: Mutex<Option<(Instant, Option<StackStatus>)>>,
 }
 
-impl<S: Stack> Errand<'_, S> {
+impl<'a, S: Stack> Errand<'a, S> {
+    pub(crate) fn new(stack: &'a S, stack_id: &'a str, occasion: Occasion) -> Self {
+        Self {
+            stack,
+            stack_id,
+            occasion,
+            read: Mutex::default(),
+        }
+    }
+
     /// The stack's status, if the stack has moved on: it goes, the deployment is being undone, or the one after the one to
     /// heal has begun. Then nothing may be started any more. CloudFormation goes on without our answer when another
     /// resource fails or somebody cancels the update.
     async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
+        let mut read = self.read.lock().await;
+        if let Some((at, over)) = &*read
+            && at.elapsed() < FRESH
+        {
+            return Ok(over.clone());
+        }
+        let at = Instant::now();
         let status = observe::status(self.stack, self.stack_id).await?;
         let is_over = match self.occasion {
             Occasion::Deployment => status.is_going() || status.is_rolling_back(),
             Occasion::Rollback => status.is_going(),
             Occasion::Healing => status.is_in_progress(),
         };
-        Ok(is_over.then_some(status))
+        let over = is_over.then_some(status);
+        *read = Some((at, over.clone()));
+        Ok(over)
+    }
+
+    /// Starts a task, unless the stack has moved on. The task, if DMS says that its connections aren't tested.
+    async fn start<T: Tasks>(&self, dms: &T, attempt: &mut Attempt) -> Option<Task> {
+        let why = match self.is_over().await {
+            Ok(None) => return attempt.start(dms).await,
+            Ok(Some(status)) => {
+                format!("it is not started, since the stack is {} by now", status.0)
+            }
+            Err(error) => format!("it is not started: {error:#}"),
+        };
+        attempt.phase = Phase::Failed(why);
+        None
     }
 }
 
@@ -127,22 +161,10 @@ async fn start<S: Stack, T: Tasks>(
             Readiness::Failed(why) => attempt.phase = Phase::Failed(hints::with_hint(&why)),
         }
     }
-    if ready.is_empty() {
-        return Ok(());
-    }
-    if let Some(status) = errand.is_over().await? {
-        for attempt in ready {
-            attempt.phase = Phase::Failed(format!(
-                "it is not started, since the stack is {} by now",
-                status.0
-            ));
-        }
-        return Ok(());
-    }
     let total = ready.len();
     let starts: Vec<_> = ready
         .into_iter()
-        .map(|attempt| attempt.start(dms))
+        .map(|attempt| errand.start(dms, attempt))
         .collect();
     let mut starts = iter(starts).buffer_unordered(CONCURRENCY);
     let (mut asked, mut untested) = (0, Vec::new());

@@ -10,7 +10,6 @@ use aws_sdk_cloudformation::types;
 
 use crate::aws::words;
 use crate::change::{Change, NESTED_STACK, ResourceChange, Stage};
-use crate::task::Arn;
 
 /// A stack's status, such as `UPDATE_IN_PROGRESS`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,15 +40,17 @@ impl StackStatus {
     }
 }
 
-/// A replication task among the stack's resources.
+/// A resource of the stack, in CloudFormation's own terms.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TaskResource {
+pub struct Resource {
     /// Its name in the template.
     pub logical_id: String,
-    /// Its physical id.
-    pub arn: Arn,
-    /// Whether the stack's last operation on it was an update, which may have replaced it.
-    pub updated: bool,
+    /// Its physical id; none while it is being made, and if it could not be made.
+    pub physical_id: Option<String>,
+    /// Such as `AWS::DMS::ReplicationTask`.
+    pub resource_type: String,
+    /// Its own status, such as `UPDATE_COMPLETE`.
+    pub status: String,
 }
 
 /// What Sluice asks of CloudFormation. All of it is reading. A stack is named by its ARN.
@@ -67,8 +68,8 @@ pub trait Stack: Send + Sync {
         stage: Stage,
     ) -> impl Future<Output = anyhow::Result<Change>> + Send;
 
-    /// The replication tasks that exist in the stack.
-    fn tasks(&self, stack: &str) -> impl Future<Output = anyhow::Result<Vec<TaskResource>>> + Send;
+    /// The stack's resources, those included that are being made and those that are gone.
+    fn resources(&self, stack: &str) -> impl Future<Output = anyhow::Result<Vec<Resource>>> + Send;
 }
 
 /// CloudFormation in the account and region of the environment.
@@ -166,8 +167,8 @@ impl Stack for CloudFormation {
         Ok(Change::Known(found))
     }
 
-    async fn tasks(&self, stack: &str) -> anyhow::Result<Vec<TaskResource>> {
-        let mut tasks = Vec::new();
+    async fn resources(&self, stack: &str) -> anyhow::Result<Vec<Resource>> {
+        let mut resources = Vec::new();
         let mut pages = self
             .0
             .list_stack_resources()
@@ -178,32 +179,22 @@ impl Stack for CloudFormation {
             let page = page
                 .map_err(words)
                 .with_context(|| format!("listing the resources of stack {stack}"))?;
-            tasks.extend(
-                page.stack_resource_summaries
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(task),
-            );
+            let summaries = page.stack_resource_summaries.unwrap_or_default();
+            resources.extend(summaries.into_iter().map(resource));
         }
-        Ok(tasks)
+        Ok(resources)
     }
 }
 
-fn task(resource: types::StackResourceSummary) -> Option<TaskResource> {
-    let is_task = resource.resource_type.as_deref() == Some("AWS::DMS::ReplicationTask");
-    // A resource that is still being made, or that could not be made, has no ARN yet.
-    let arn = resource
-        .physical_resource_id
-        .filter(|id| id.starts_with("arn:"))?;
-    let status = resource
-        .resource_status
-        .as_ref()
-        .map_or("", |status| status.as_str());
-    (is_task && status != "DELETE_COMPLETE").then(|| TaskResource {
+fn resource(resource: types::StackResourceSummary) -> Resource {
+    Resource {
         logical_id: resource.logical_resource_id.unwrap_or_default(),
-        arn: Arn::new(arn),
-        updated: status.starts_with("UPDATE_"),
-    })
+        physical_id: resource.physical_resource_id,
+        resource_type: resource.resource_type.unwrap_or_default(),
+        status: resource
+            .resource_status
+            .map_or_else(String::new, |status| status.as_str().to_owned()),
+    }
 }
 
 fn resource_change(change: types::ResourceChange) -> ResourceChange {

@@ -118,10 +118,11 @@ fn rows(rows: impl IntoIterator<Item = (String, String)>) -> String {
 }
 
 fn pauses() -> String {
-    let head = "| status | touched | not touched |\n|---|---|---|\n";
+    let head = "| status | touched | touched, and DmsPost may be at work | not touched |\n|---|---|---|---|\n";
     let rows = rows(states().into_iter().map(|(state, task, moment)| {
-        let [touched, not] = [true, false].map(|touched| plan::pause(&task, touched, moment));
-        (state, format!("{touched} | {not}"))
+        let cells = [(true, false), (true, true), (false, false)]
+            .map(|(touched, contested)| plan::pause(&task, touched, contested, moment).to_string());
+        (state, cells.join(" | "))
     }));
     format!("{head}{rows}")
 }
@@ -158,6 +159,7 @@ fn replacements() -> String {
         ("at rest, with a checkpoint", old("stopped", true)),
         ("at rest, without a checkpoint", old("stopped", false)),
         ("never run", old("ready", false)),
+        ("at work again", old("running", false)),
         ("gone", Some(Predecessor::Gone)),
         (
             "not known, as there is no change set",
@@ -262,7 +264,7 @@ fn what_is_paused_and_rests_is_resumed_on_every_occasion() {
 fn nothing_that_is_not_touched_is_stopped() {
     for (_, task, moment) in states() {
         assert!(matches!(
-            plan::pause(&task, false, moment),
+            plan::pause(&task, false, true, moment),
             plan::Pause::Leave(_)
         ));
     }

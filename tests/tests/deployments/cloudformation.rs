@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use replication::stack::TaskResource;
 use replication::task::Arn;
+use stage::stack::listed;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -53,8 +53,8 @@ impl CloudFormation {
     /// Lives through all of it.
     pub(crate) async fn live(mut self, life: &Life) -> World {
         self.create(life).await;
-        if !life.nature.tells_dates {
-            self.calm_before_pre = Duration::from_secs(u64::from(life.nature.lag) + 1);
+        if !self.world.tells_dates {
+            self.calm_before_pre = self.world.lag + Duration::from_secs(1);
         }
         for step in &life.steps {
             if !self.step(step).await {
@@ -128,7 +128,6 @@ impl CloudFormation {
         for stray in self.strays.drain(..) {
             stray.await.unwrap();
         }
-        self.world.operation_begins();
     }
 
     /// Makes a resource what it is in this template.
@@ -172,11 +171,7 @@ impl CloudFormation {
     pub(crate) fn list(&self) {
         let tasks = self.world.physical().into_iter();
         let tasks = tasks.filter(|(name, _)| name.starts_with("Task"));
-        let listed = tasks.map(|(logical_id, arn)| TaskResource {
-            updated: self.updated.contains(&logical_id),
-            logical_id,
-            arn,
-        });
+        let listed = tasks.map(|(name, arn)| listed(&name, &arn, self.updated.contains(&name)));
         self.world.stack.lists(listed.collect());
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use custom_resource::{Deadline, Request, Resource as _};
 use replication::post::DmsPostProperties;
 use replication::pre::DmsPreProperties;
-use stage::request;
+use stage::request::{self, UNDER_TEST};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -32,6 +32,7 @@ impl CloudFormation {
         rights: &Rights,
     ) -> Result<(), String> {
         if ask == Ask::Pre {
+            self.world.is_to_pause();
             // Without dates, a task that has just been started can't be told from one at rest.
             sleep(self.calm_before_pre).await;
         }
@@ -39,6 +40,7 @@ impl CloudFormation {
         let request_id = format!("r-{}", self.serial);
         self.world.note(format!("{ask:?} {request_id} {call:?}"));
         let for_rollback = self.world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS");
+        self.asked_resource_is(ask, "UPDATE_IN_PROGRESS");
         let (answers, mut answered) = mpsc::unbounded_channel();
         let calm = Call {
             mishaps: Vec::new(),
@@ -51,12 +53,9 @@ impl CloudFormation {
             let world = self.world.clone();
             self.strays.push(tokio::spawn(async move {
                 sleep(Duration::from_secs(after_s.into())).await;
-                let is_late = match ask {
-                    // It would pause what DmsPost is about to run, or runs already.
-                    Ask::Pre => answers.is_closed(),
-                    // Once the stack rolls back, it is taken for a request of the rollback.
-                    _ => world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS") != for_rollback,
-                };
+                // Once the stack rolls back, it is taken for a request of the rollback.
+                let rolls_back = world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS");
+                let is_late = ask != Ask::Pre && rolls_back != for_rollback;
                 if after_s > 0 && is_late {
                     return;
                 }
@@ -89,10 +88,23 @@ impl CloudFormation {
             }));
         }
         let answer = timeout(Duration::from_secs(1800), answered.recv()).await;
+        let answer = answer.ok().flatten();
+        let answer = answer.unwrap_or_else(|| Err("no answer".to_owned()));
+        let status = answer
+            .as_ref()
+            .map_or("UPDATE_FAILED", |()| "UPDATE_COMPLETE");
+        self.asked_resource_is(ask, status);
         answer
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| Err("no answer".to_owned()))
+    }
+
+    /// What `ListStackResources` says of DmsPre, or of DmsPost.
+    fn asked_resource_is(&self, ask: Ask, status: &str) {
+        let stack = &self.world.stack;
+        match ask {
+            Ask::Pre => stack.resource_is(UNDER_TEST, "Custom::DmsPre", status),
+            Ask::Post => stack.resource_is("DmsPost", "Custom::DmsPost", status),
+            Ask::DeletePost => {}
+        }
     }
 
     /// EventBridge tells of the end, at once and later. Lambda tries again twice what fails.
@@ -112,6 +124,7 @@ impl CloudFormation {
                     let event = request::status_change("whatever it was");
                     let post = process.post();
                     let healed = process.run(post.notified(event, deadline)).await;
+                    let healed = healed.map_err(|error| format!("{error:#}"));
                     world.note(format!("healed: {healed:?}"));
                     if healed.is_ok() {
                         return;

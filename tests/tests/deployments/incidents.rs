@@ -1,5 +1,7 @@
 //! What others do, and what goes wrong by itself.
 
+use std::collections::BTreeSet;
+
 use replication::task::{Arn, TaskStatus};
 use serde_json::json;
 
@@ -7,8 +9,13 @@ use crate::plan::Incident;
 use crate::world::{BROKEN, Wanted, World};
 
 impl World {
-    pub(crate) fn operation_begins(&self) {
-        self.state().started_by_operator.clear();
+    /// DmsPre is called: what an operator has started until now is in its hands, if the stack still lists it. A rollback
+    /// that is continued doesn't call it again.
+    pub(crate) fn is_to_pause(&self) {
+        self.check_violations();
+        let listed: BTreeSet<Arn> = self.physical().into_values().collect();
+        let started = &mut self.state().started_by_operator;
+        started.retain(|arn| !listed.contains(arn));
     }
 
     /// Whether a start may fail because of something that happened, now or before.

@@ -29,13 +29,14 @@ impl World {
         }
     }
 
-    /// The tasks that broke, and that nobody has resumed since.
+    /// The tasks that broke, and that nobody has resumed since, as far as DMS shows it by now.
     pub(crate) fn broken(&self) -> BTreeSet<Arn> {
+        let seen = self.dms.time().saturating_sub(self.lag);
         let state = self.state();
-        let broken = state
-            .wanted
-            .iter()
-            .filter(|(_, it)| **it == Wanted::Either(BROKEN));
+        let broken = state.wanted.iter().filter(|(arn, it)| {
+            let last = self.dms.statuses(arn).pop();
+            **it == Wanted::Either(BROKEN) && last.is_some_and(|(since, _)| since <= seen)
+        });
         broken.map(|(arn, _)| arn.clone()).collect()
     }
 

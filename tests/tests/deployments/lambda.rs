@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use replication::change::{Change, Stage};
-use replication::stack::{StackStatus, TaskResource};
+use replication::stack::{Resource, StackStatus};
 use replication::task::{Arn, Task};
 use replication::tasks::{Connection, Start, TasksError};
 use replication::{DmsPost, DmsPre, Stack, Tasks};
@@ -127,8 +127,8 @@ impl Stack for Seen<stage::stack::Stack> {
         Ok(change)
     }
 
-    async fn tasks(&self, stack: &str) -> anyhow::Result<Vec<TaskResource>> {
-        self.process.call(self.inner.tasks(stack)).await
+    async fn resources(&self, stack: &str) -> anyhow::Result<Vec<Resource>> {
+        self.process.call(self.inner.resources(stack)).await
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
 use serde_json::Value;
-use stage::dms::{Dms, Refusal};
+use stage::dms::{Dms, Pace, Refusal, Throttle};
 use stage::stack::Stack;
 use tokio::time::sleep;
+
+use crate::plan::Nature;
 
 /// The names of the tasks that a call may stop; `None`: any.
 pub(crate) type Rights = Option<BTreeSet<String>>;
@@ -36,6 +38,10 @@ pub(crate) const BROKEN: &str =
 pub(crate) struct World {
     pub(crate) dms: Dms,
     pub(crate) stack: Stack,
+    /// By how much descriptions trail the truth.
+    pub(crate) lag: Duration,
+    /// Whether they say when a run began and ended.
+    pub(crate) tells_dates: bool,
     state: Shared<Mutex<State>>,
 }
 
@@ -53,7 +59,7 @@ pub(crate) struct State {
     pub(crate) in_doubt: BTreeSet<Arn>,
     /// The last attempt to take their marks off failed.
     pub(crate) mark_stays: BTreeSet<Arn>,
-    /// Started by an operator since the operation began.
+    /// Started by an operator since DmsPre was called, or since the stack lists another task in their place.
     pub(crate) started_by_operator: BTreeSet<Arn>,
     /// Started by an operator while an operation was at work, at any time.
     pub(crate) ever_started_by_operator: BTreeSet<Arn>,
@@ -70,10 +76,26 @@ pub(crate) struct State {
 }
 
 impl World {
-    pub(crate) fn new(dms: Dms, stack: Stack) -> Self {
+    pub(crate) fn new(nature: &Nature) -> Self {
+        let seconds = |s: u8| Duration::from_secs(s.into());
+        let lag = seconds(nature.lag);
+        let dms = Dms::new(Pace {
+            lag,
+            start: seconds(nature.start),
+            stop: seconds(nature.stop),
+            ..Pace::default()
+        });
+        if !nature.tells_dates {
+            dms.tells_no_dates();
+        }
+        if nature.throttled > 0 {
+            dms.throttles(Throttle::documented(f64::from(nature.throttled) / 100.0));
+        }
         Self {
             dms,
-            stack,
+            stack: Stack::new("REVIEW_IN_PROGRESS"),
+            lag,
+            tells_dates: nature.tells_dates,
             state: Shared::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use custom_resource::Resource;
 use replication::task::TaskStatus;
+use replication::tasks::{Start, Tasks};
 use stage::request;
 
 use super::Scene;
@@ -48,4 +49,18 @@ async fn a_create_that_is_cancelled_while_it_waits_starts_nothing_any_more() {
         "{reason}"
     );
     assert_eq!(scene.status(), TaskStatus::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_a_cancelled_create_starts_late_is_stopped_when_the_stack_goes() {
+    let scene = Scene::new(TaskStatus::Ready);
+    scene.stack.becomes("ROLLBACK_IN_PROGRESS");
+    let cancelled = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        scene.dms.start(&scene.orders, &Start::First).await.unwrap();
+    };
+    let handler = scene.handler();
+    let (deleted, ()) = tokio::join!(handler.delete(request::decoded(())), cancelled);
+    deleted.unwrap();
+    assert_eq!(scene.status(), TaskStatus::Stopped);
 }

@@ -1,7 +1,10 @@
 //! Tasks that a deployment replaces.
 
+use std::time::Duration;
+
 use replication::change::ResourceChange;
 use replication::task::{Arn, TaskStatus};
+use serde_json::json;
 use stage::stack::modified;
 
 use super::{Scene, TASK};
@@ -37,9 +40,33 @@ async fn a_task_that_replaces_one_that_never_ran_just_starts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_position_that_can_not_be_had_is_a_failure_and_no_quiet_start_from_now() {
-    let (scene, new) = replaced(TaskStatus::Running);
+    let (scene, new) = replaced(TaskStatus::Stopped);
+    let delete = json!({ "ReplicationTaskArn": scene.orders.as_str() });
+    scene.dms.call("DeleteReplicationTask", &delete).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
     let reason = scene.reason().await;
     assert!(reason.contains("would lose what came between"), "{reason}");
+    assert!(scene.dms.runs(&new).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_not_started_while_the_one_that_it_replaces_is_at_work_again() {
+    let (scene, new) = replaced(TaskStatus::Running);
+    let reason = scene.reason().await;
+    assert!(
+        reason.contains("two would write to the same stream"),
+        "{reason}"
+    );
+    assert!(scene.dms.runs(&new).is_empty());
+
+    // DMS still shows the old task as stopped, with a checkpoint that is a thing of the past.
+    let (scene, new) = replaced(TaskStatus::Stopped);
+    scene.dms.operator_resumes(&scene.orders);
+    let reason = scene.reason().await;
+    assert!(
+        reason.contains("two would write to the same stream"),
+        "{reason}"
+    );
     assert!(scene.dms.runs(&new).is_empty());
 }
 
