@@ -35,7 +35,7 @@ OPERATE := $(BIN)/python -B cfn/operate
 PACKAGED := target/cfn
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup build test test-mysql demo cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
+.PHONY: help setup build test test-mysql demo bench cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
   status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -76,6 +76,11 @@ test-mysql: ## db-init on MySQL itself: the machine's, or one fetched into targe
 demo: setup functions ## watch the stacks being created, updated, rolled back and deleted on this machine
 	@cargo build --quiet --locked --package stage --bin demo
 	@target/debug/demo
+
+bench: setup functions ## what the functions cost, next to an echo; writes docs/benchmark.md (Linux)
+	cargo lambda build --quiet --release --locked --package echo $(if $(filter arm64,$(HOST_ARCH)),--arm64,--x86-64)
+	@cargo build --quiet --locked --package stage --bin bench
+	@target/debug/bench
 
 cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud

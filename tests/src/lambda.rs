@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use axum::Json;
@@ -34,6 +34,7 @@ struct Invocation {
 
 #[derive(Default)]
 struct Inner {
+    polled: Option<Instant>,
     events: VecDeque<Invocation>,
     at_work: Option<oneshot::Sender<Verdict>>,
     log: String,
@@ -43,6 +44,7 @@ struct Inner {
 struct Runtime {
     inner: Arc<Mutex<Inner>>,
     more: Arc<Notify>,
+    ready: Arc<Notify>,
 }
 
 /// A function: one process of a real binary. It is killed when this is dropped.
@@ -50,6 +52,7 @@ pub struct Function {
     name: String,
     runtime: Runtime,
     child: Child,
+    began: Instant,
     output: [JoinHandle<()>; 2],
     _server: Server,
 }
@@ -82,6 +85,14 @@ pub fn request_id() -> String {
 }
 
 impl Runtime {
+    fn note_poll(&self) {
+        let polled = &mut self.inner.lock().unwrap().polled;
+        if polled.is_none() {
+            *polled = Some(Instant::now());
+            self.ready.notify_one();
+        }
+    }
+
     fn hand_over(
         &self,
         request_id: String,
@@ -128,6 +139,7 @@ impl Function {
             .route("/2018-06-01/runtime/invocation/{id}/{end}", post(end))
             .with_state(runtime.clone());
         let server = Server::start(router).await?;
+        let began = Instant::now();
         let mut child = command
             .env_clear()
             .env(
@@ -157,9 +169,17 @@ impl Function {
             name: name.to_owned(),
             runtime,
             child,
+            began,
             output,
             _server: server,
         })
+    }
+
+    /// Waits until the process asks for its first event: the time since it was started. Once.
+    pub async fn ready(&self) -> Duration {
+        self.runtime.ready.notified().await;
+        let polled = self.runtime.inner.lock().unwrap().polled;
+        polled.unwrap_or_else(Instant::now) - self.began
     }
 
     /// Hands over an event with a minute to work on it; what the function returned, or the error it reported.
@@ -238,6 +258,7 @@ async fn keep(runtime: Runtime, output: Option<impl AsyncRead + Unpin>) {
 }
 
 async fn next(State(runtime): State<Runtime>) -> Response {
+    runtime.note_poll();
     loop {
         let next = runtime.inner.lock().unwrap().events.pop_front();
         let Some(Invocation {

@@ -3,7 +3,7 @@
 //! # Layout
 //! - What the handlers talk to: [`dms`] is the one model of DMS; [`stack`] is CloudFormation as they read it; [`secrets`]
 //!   is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
-//!   does so over [`http`].
+//!   does so over [`http`], behind [`tls`] where somebody asks for it.
 //!   [`gate`] stands in anybody's way.
 //! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
 //!   [`on_failure`] is what Lambda says of one that died.
@@ -23,3 +23,4 @@ pub mod rds;
 pub mod request;
 pub mod secrets;
 pub mod stack;
+pub mod tls;

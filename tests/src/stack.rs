@@ -3,7 +3,7 @@
 //! [`Stack`] is the trait's implementation in process; [`serve`] serves the same stack over CloudFormation's query
 //! protocol, for the real binaries.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use replication::change::{Change, ResourceChange, Stage};
@@ -34,6 +34,8 @@ struct Inner {
     nested: HashMap<String, Vec<ResourceChange>>,
     tasks: Vec<Resource>,
     others: Vec<Resource>,
+    /// How often each operation was called over HTTP.
+    calls: BTreeMap<String, usize>,
 }
 
 impl Inner {
@@ -53,6 +55,7 @@ impl Stack {
             nested: HashMap::new(),
             tasks: Vec::new(),
             others: Vec::new(),
+            calls: BTreeMap::new(),
         })));
         stack.resource_is("Stream", "AWS::Kinesis::Stream", "CREATE_COMPLETE");
         // By both names that the tests' requests give to the resource that they are about.
@@ -112,6 +115,11 @@ impl Stack {
     /// The stack's status changes.
     pub fn becomes(&self, status: &str) {
         self.state().status = status.to_owned();
+    }
+
+    /// How often each operation has been called over HTTP.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        self.state().calls.clone()
     }
 
     /// Whether an operation is under way.

@@ -1,5 +1,7 @@
 //! The functions as they ship: each real binary over loopback, with a stand-in for whatever it talks to.
 
+#[path = "binaries/calls.rs"]
+mod calls;
 #[path = "binaries/db_init.rs"]
 mod db_init;
 #[path = "binaries/dms_post.rs"]
@@ -12,6 +14,8 @@ mod refusals;
 mod scale;
 #[path = "binaries/secrecy.rs"]
 mod secrecy;
+#[path = "binaries/sizes.rs"]
+mod sizes;
 
 use std::time::Duration;
 

@@ -14,13 +14,13 @@ pub(crate) async fn config() -> SdkConfig {
     let tls = Provider::Rustls(CryptoMode::Ring);
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(Builder::new().tls_provider(tls).build_https())
-        // DMS throttles by a bucket that refills slowly: more attempts than the SDK's three, and none that waits for long
-        // while others take what comes in.
+        // DMS throttles by a bucket that refills with eight calls a second. While as many calls are under way, attempts a
+        // second apart take what comes in; rarer ones would leave some of it.
         .retry_config(
             RetryConfig::standard()
-                .with_max_attempts(12)
+                .with_max_attempts(20)
                 .with_initial_backoff(Duration::from_millis(250))
-                .with_max_backoff(Duration::from_secs(4)),
+                .with_max_backoff(Duration::from_secs(1)),
         )
         .timeout_config(
             TimeoutConfig::builder()

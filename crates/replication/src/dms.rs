@@ -1,7 +1,7 @@
 //! DMS itself, through the SDK, whose types end here.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use aws_config::SdkConfig;
@@ -11,6 +11,8 @@ use aws_sdk_databasemigration::primitives::DateTime;
 use aws_sdk_databasemigration::types::{self, Filter, StartReplicationTaskTypeValue, Tag};
 use aws_sdk_databasemigration::{Client, config};
 
+use tokio::time::sleep;
+
 use crate::aws::words;
 use crate::task::{Arn, MigrationType, Task, TaskStatus};
 use crate::tasks::{Connection, PAUSE_MARK, Start, Tasks, TasksError};
@@ -18,14 +20,16 @@ use crate::tasks::{Connection, PAUSE_MARK, Start, Tasks, TasksError};
 /// How many ARNs one call is asked about: what DMS returns in a page.
 const PAGE: usize = 100;
 
+/// Before a call is made again that the SDK has given up.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// DMS in the account and region of the environment.
 #[derive(Clone, Debug)]
 pub struct Dms(Client);
 
 impl Dms {
     pub(crate) fn new(config: &SdkConfig) -> Self {
-        // The SDK gives up retrying when too many calls of a process were throttled. With hundreds of tasks that is how
-        // DMS sets the pace; the deadline is the bound.
+        // Without this the SDK doesn't retry, and so doesn't pause, when too many calls of a process were throttled.
         let unbounded = RetryPartition::custom("dms")
             .token_bucket(TokenBucket::unlimited())
             .build();
@@ -38,26 +42,15 @@ impl Tasks for Dms {
     async fn describe(&self, tasks: &[Arn]) -> Result<Vec<Task>, TasksError> {
         let mut found = Vec::new();
         for arns in tasks.chunks(PAGE) {
-            let mut pages = self
+            let call = self
                 .0
                 .describe_replication_tasks()
                 .filters(filter("replication-task-arn", arns)?)
-                .without_settings(true)
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                match page.map_err(refusal) {
-                    Ok(page) => found.extend(
-                        page.replication_tasks
-                            .unwrap_or_default()
-                            .into_iter()
-                            .map(task),
-                    ),
-                    // What a filter that matches nothing gets.
-                    Err(TasksError::NotFound(_)) => break,
-                    Err(error) => return Err(error),
-                }
-            }
+                .without_settings(true);
+            let pages = patiently(|| call.clone().into_paginator().send().try_collect()).await;
+            let pages: Vec<_> = or_none(pages)?;
+            let tasks = pages.into_iter().filter_map(|page| page.replication_tasks);
+            found.extend(tasks.flatten().map(task));
         }
         Ok(found)
     }
@@ -66,13 +59,10 @@ impl Tasks for Dms {
         let mut marks = HashMap::new();
         for arns in tasks.chunks(PAGE) {
             let arns = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
-            let answer = self
-                .0
-                .list_tags_for_resource()
-                .set_resource_arn_list(Some(arns))
-                .send()
-                .await;
-            for tag in answer.map_err(refusal)?.tag_list.unwrap_or_default() {
+            let call = self.0.list_tags_for_resource();
+            let call = call.set_resource_arn_list(Some(arns));
+            let answer = patiently(|| call.clone().send()).await?;
+            for tag in answer.tag_list.unwrap_or_default() {
                 if let (Some(PAUSE_MARK), Some(arn)) = (tag.key.as_deref(), tag.resource_arn) {
                     marks.insert(Arn::new(arn), tag.value.unwrap_or_default());
                 }
@@ -88,7 +78,7 @@ impl Tasks for Dms {
             .add_tags_to_resource()
             .resource_arn(task.as_str())
             .tags(tag);
-        call.send().await.map(drop).map_err(refusal)
+        patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn unmark(&self, task: &Arn) -> Result<(), TasksError> {
@@ -97,7 +87,7 @@ impl Tasks for Dms {
             .remove_tags_from_resource()
             .resource_arn(task.as_str())
             .tag_keys(PAUSE_MARK);
-        call.send().await.map(drop).map_err(refusal)
+        patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn stop(&self, task: &Arn) -> Result<(), TasksError> {
@@ -105,7 +95,7 @@ impl Tasks for Dms {
             .0
             .stop_replication_task()
             .replication_task_arn(task.as_str());
-        call.send().await.map(drop).map_err(refusal)
+        patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn start(&self, task: &Arn, how: &Start) -> Result<(), TasksError> {
@@ -124,41 +114,56 @@ impl Tasks for Dms {
         let call = call
             .start_replication_task_type(kind)
             .set_cdc_start_position(position);
-        call.send().await.map(drop).map_err(refusal)
+        patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn test_connection(&self, endpoint: &Arn, instance: &Arn) -> Result<(), TasksError> {
         let call = self.0.test_connection().endpoint_arn(endpoint.as_str());
-        call.replication_instance_arn(instance.as_str())
-            .send()
-            .await
-            .map(drop)
-            .map_err(refusal)
+        let call = call.replication_instance_arn(instance.as_str());
+        patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn connections(&self, endpoints: &[Arn]) -> Result<Vec<Connection>, TasksError> {
         let mut found = Vec::new();
         for arns in endpoints.chunks(PAGE) {
-            let mut pages = self
-                .0
-                .describe_connections()
-                .filters(filter("endpoint-arn", arns)?)
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                match page.map_err(refusal) {
-                    Ok(page) => found.extend(
-                        page.connections
-                            .unwrap_or_default()
-                            .into_iter()
-                            .map(connection),
-                    ),
-                    Err(TasksError::NotFound(_)) => break,
-                    Err(error) => return Err(error),
-                }
-            }
+            let call = self.0.describe_connections();
+            let call = call.filters(filter("endpoint-arn", arns)?);
+            let pages = patiently(|| call.clone().into_paginator().send().try_collect()).await;
+            let pages: Vec<_> = or_none(pages)?;
+            let connections = pages.into_iter().filter_map(|page| page.connections);
+            found.extend(connections.flatten().map(connection));
         }
         Ok(found)
+    }
+}
+
+/// Makes a call, again and again for as long as DMS throttles it: with hundreds of tasks that is how DMS sets the pace. The
+/// deadline, under which all work is done, is the bound.
+async fn patiently<T, E, R, F>(call: impl Fn() -> F) -> Result<T, TasksError>
+where
+    F: Future<Output = Result<T, SdkError<E, R>>>,
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    loop {
+        match call().await {
+            // The SDK has made some attempts already, with pauses between them.
+            Err(error) if error.code().is_some_and(is_throttling) => sleep(PAUSE).await,
+            done => return done.map_err(refusal),
+        }
+    }
+}
+
+/// Whether a refusal of this code is for having called too often.
+fn is_throttling(code: &str) -> bool {
+    code.contains("Throttl") || matches!(code, "RequestLimitExceeded" | "TooManyRequestsException")
+}
+
+/// What is found by a filter; one that matches nothing gets an error.
+fn or_none<T>(found: Result<Vec<T>, TasksError>) -> Result<Vec<T>, TasksError> {
+    match found {
+        Err(TasksError::NotFound(_)) => Ok(Vec::new()),
+        found => found,
     }
 }
 

@@ -45,7 +45,7 @@ pub enum TasksError {
     /// The start type doesn't fit a task that has run, or that hasn't (`InvalidParameterCombinationException`).
     #[error("{0}")]
     WrongStart(String),
-    /// Anything else: no permission, no connection, throttled beyond patience.
+    /// Anything else: no permission, no connection.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }

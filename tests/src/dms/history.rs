@@ -152,6 +152,11 @@ impl Dms {
         self.model().ledger.calls(operation)
     }
 
+    /// How often each operation has been called, refusals included.
+    pub fn all_calls(&self) -> BTreeMap<String, usize> {
+        self.model().ledger.counts.clone()
+    }
+
     /// What DMS allowed and nobody should have done.
     pub fn violations(&self) -> Vec<String> {
         let entries = self.model().ledger.entries.clone();

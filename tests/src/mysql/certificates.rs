@@ -15,9 +15,9 @@ pub struct Authority {
 }
 
 /// A certificate and its key, in PEM.
-pub(super) struct Certificate {
-    pub(super) certificate: String,
-    pub(super) key: String,
+pub(crate) struct Certificate {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
@@ -43,7 +43,7 @@ impl Authority {
     }
 
     /// Signs a certificate for a server of this name.
-    pub(super) fn issue(&self, name: &str) -> Certificate {
+    pub(crate) fn issue(&self, name: &str) -> Certificate {
         let mut params = CertificateParams::new([name.to_owned()]).expect("the name is valid");
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key can be generated");

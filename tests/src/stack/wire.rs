@@ -36,7 +36,8 @@ async fn answer(
         let message = format!("Stack with id {wanted} does not exist");
         return refusal("ValidationError", &message);
     }
-    let state = stack.state();
+    let mut state = stack.state();
+    *state.calls.entry(action.to_owned()).or_default() += 1;
     let page = form.get("NextToken").map_or(0, |it| it.parse().unwrap());
     let change_set = form.get("ChangeSetName").map_or("", String::as_str);
     let result = match action {

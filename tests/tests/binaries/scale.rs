@@ -80,6 +80,23 @@ async fn hundreds_of_tasks_are_resumed_though_dms_throttles() {
 }
 
 #[tokio::test]
+async fn tasks_are_paused_at_whatever_rate_dms_takes_calls() {
+    let scene = Scene::logging("info", Pace::immediate(), "DmsPre").await;
+    for number in 0..20 {
+        let name = format!("t{number}");
+        let task = scene.dms.add_task(&name, TaskStatus::Running);
+        scene.stack.has(&format!("Task{number}"), &task);
+    }
+    // Of eight attempts at a time, nearly all are throttled.
+    scene.dms.throttles(Throttle::new(20, 2, 0.0));
+    let event = scene.event("Update", &json!({ "DeploymentId": "7" }));
+    let answer = scene.answer_within(event, TIME).await;
+    assert_eq!(answer["Status"], "SUCCESS", "{answer}");
+    assert_eq!(answer["Data"]["PausedTasks"], "20");
+    assert!(throttled(&scene.dms) > 100);
+}
+
+#[tokio::test]
 async fn the_first_few_of_hundreds_that_do_not_rest_are_named() {
     let (scene, tasks) = scene(Pace::immediate(), "DmsPre", TaskStatus::Ready).await;
     for task in &tasks {

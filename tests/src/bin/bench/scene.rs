@@ -1,0 +1,170 @@
+//! A function with everything it talks to: at once, over TLS, on this machine.
+
+use std::path::Path;
+use std::time::Duration;
+
+use replication::change::ResourceChange;
+use replication::task::{Arn, TaskStatus};
+use replication::tasks::Tasks;
+use serde_json::{Value, json};
+use stage::callback::Callback;
+use stage::dms::{Dms, DmsServer, Pace};
+use stage::http::Server;
+use stage::lambda::Function;
+use stage::mysql::certificates::Authority;
+use stage::mysql::{MysqlServer, Options};
+use stage::secrets::{Secret, SecretsManager};
+use stage::stack::{self, Stack};
+use stage::tls::TlsFront;
+use stage::{lambda, request};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-Ab1";
+
+/// What surrounds a function.
+pub(crate) struct Scene {
+    pub(crate) dms: Dms,
+    pub(crate) stack: Stack,
+    pub(crate) tasks: Vec<Arn>,
+    callback: Callback,
+    database: Option<MysqlServer>,
+    fronts: [TlsFront; 4],
+    folder: TempDir,
+    _servers: (Server, DmsServer, SecretsManager),
+}
+
+impl Scene {
+    /// A stack whose update changes these many tasks, all of them in this status, at a DMS of this pace.
+    pub(crate) async fn new(
+        pace: Pace,
+        count: usize,
+        status: TaskStatus,
+        is_touched: bool,
+    ) -> anyhow::Result<Self> {
+        let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::new(pace));
+        let mut tasks = Vec::new();
+        let mut changes = Vec::new();
+        for number in 0..count {
+            let task = dms.add_task(&format!("t{number}"), status.clone());
+            let name = format!("Task{number:03}");
+            stack.has(&name, &task);
+            changes.push(changed(&name, &task));
+            tasks.push(task);
+        }
+        stack.changes(if is_touched { changes } else { Vec::new() });
+        let secrets = SecretsManager::start().await?;
+        let cloudformation = stack::serve(stack.clone()).await?;
+        let dms_server = DmsServer::start(dms.clone()).await?;
+        let callback = Callback::start().await?;
+        let authority = Authority::new();
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
+        let (to_answer, _) = callback.url().split_at("http://127.0.0.1:".len() + 5);
+        let fronts = [
+            TlsFront::start(&authority, cloudformation.endpoint()).await?,
+            TlsFront::start(&authority, dms_server.endpoint()).await?,
+            TlsFront::start(&authority, secrets.endpoint()).await?,
+            TlsFront::start(&authority, to_answer.trim_end_matches('/')).await?,
+        ];
+        Ok(Self {
+            dms,
+            stack,
+            tasks,
+            callback,
+            database: None,
+            fronts,
+            folder,
+            _servers: (cloudformation, dms_server, secrets),
+        })
+    }
+
+    /// With a database server.
+    pub(crate) async fn with_database(mut self) -> anyhow::Result<Self> {
+        let database = MysqlServer::start(Options::default()).await?;
+        let (_, _, secrets) = &self._servers;
+        secrets.keep(SECRET, Secret::Text(database.secret().to_string()));
+        self.database = Some(database);
+        Ok(self)
+    }
+
+    /// Puts the pause mark on all tasks.
+    pub(crate) async fn mark(&self) -> anyhow::Result<()> {
+        for task in &self.tasks {
+            self.dms.mark(task, "r-1").await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a function here.
+    pub(crate) async fn start(&self, name: &str) -> anyhow::Result<Function> {
+        let ca = self.folder.path().join("ca.pem");
+        let [cloudformation, dms, secrets, _] = &self.fronts;
+        let environment = [
+            ("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.endpoint()),
+            (
+                "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE",
+                dms.endpoint(),
+            ),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
+            ("SSL_CERT_FILE", path(&ca)),
+        ];
+        let mut program = Command::new(lambda::bootstrap(name)?);
+        Ok(Function::run(name, &mut program, &environment).await?)
+    }
+
+    /// A request of this kind to the function of this name.
+    pub(crate) fn event(&self, kind: &str, name: &str) -> Value {
+        let (resource, properties) = match name {
+            "dms-pre" => ("DmsPre", json!({ "DeploymentId": "7" })),
+            "dms-post" => ("DmsPost", json!({ "After": "r-1-0" })),
+            "db-init" => {
+                let ca = self.database.as_ref().map_or("", MysqlServer::ca_pem);
+                let migration = json!({
+                    "Version": "1", "Name": "orders", "Sql": "CREATE TABLE orders (id INT PRIMARY KEY)",
+                });
+                let properties = json!({
+                    "SecretArn": SECRET, "Database": "shop", "SslCa": ca, "Migrations": [migration],
+                });
+                ("DbInit", properties)
+            }
+            _ => ("Echo", json!({})),
+        };
+        let [.., answers] = &self.fronts;
+        let url = format!("{}/{}", answers.endpoint(), self.callback.path_and_query());
+        request::event(kind, resource, &url, &properties)
+    }
+
+    /// Hands a request over, which is to succeed; what was answered.
+    pub(crate) async fn succeed(
+        &self,
+        function: &Function,
+        event: Value,
+        time: Duration,
+    ) -> anyhow::Result<Value> {
+        let before = self.callback.puts().len();
+        let verdict = function.invoke_within(event, time).await;
+        anyhow::ensure!(
+            verdict.is_ok(),
+            "the function failed: {verdict:?}\n{}",
+            function.log()
+        );
+        let answer = self.callback.puts().get(before).map(|put| put.json());
+        if let Some(answer) = &answer {
+            anyhow::ensure!(
+                answer["Status"] == "SUCCESS",
+                "{answer}\n{}",
+                function.log()
+            );
+        }
+        Ok(answer.unwrap_or_default())
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+fn changed(logical_id: &str, task: &Arn) -> ResourceChange {
+    stack::modified(logical_id, "AWS::DMS::ReplicationTask", task)
+}

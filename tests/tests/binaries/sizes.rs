@@ -1,0 +1,26 @@
+//! How large the functions are: what Lambda loads before each first request.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use stage::lambda;
+
+/// The most bytes, deflated as in the archive that is uploaded. db-init holds more than the others: regular expressions,
+/// which both the driver and refinery want, the driver's web certificates, and those of RDS.
+const LARGEST: [(&str, usize); 3] = [
+    ("db-init", 3_400_000),
+    ("dms-pre", 2_800_000),
+    ("dms-post", 2_900_000),
+];
+
+#[test]
+fn no_function_outgrows_its_budget() {
+    for (name, largest) in LARGEST {
+        let bytes = std::fs::read(lambda::bootstrap(name).unwrap()).unwrap();
+        let mut packed = DeflateEncoder::new(Vec::new(), Compression::default());
+        packed.write_all(&bytes).unwrap();
+        let size = packed.finish().unwrap().len();
+        assert!(size <= largest, "{name}: {size} bytes, deflated");
+    }
+}
