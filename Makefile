@@ -52,6 +52,12 @@ $(VENV)/.ready: cfn/operate/requirements.txt tests/cloud/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement tests/cloud/requirements.txt
 	touch $@
 
+$(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement tests/cloud/checkov.txt
+	touch $@
+
 build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstrap (ARCH=arm64 for Graviton)
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
@@ -86,14 +92,15 @@ cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud
 	@target/debug/cloud
 
-lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint, ruff
+lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, checkov, yamllint, ruff
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
 	cargo deny --locked --log-level error check licenses bans sources
 	cfn-lint
-	yamllint --strict .cfnlintrc.yaml .yamllint.yaml cfn
+	$(VENV)/checkov/bin/checkov
+	yamllint --strict .cfnlintrc.yaml .checkov.yaml .yamllint.yaml cfn
 	ruff check --no-cache cfn/operate
 	ruff format --no-cache --check cfn/operate
 

@@ -4,6 +4,8 @@
 mod archive;
 #[path = "template/custom_resources.rs"]
 mod custom_resources;
+#[path = "template/database.rs"]
+mod database;
 #[path = "template/document.rs"]
 mod document;
 #[path = "template/functions.rs"]
@@ -182,7 +184,7 @@ fn what_holds_data_says_what_becomes_of_it() {
             }
         }
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 13);
     let database = Template::read("database.yaml");
     assert_eq!(
         database.resource("DatabaseCluster")["DeletionPolicy"],

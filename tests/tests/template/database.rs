@@ -1,0 +1,264 @@
+//! The database's stack: the cluster in its sizes, its two ways out of the VPC, and its beginning from a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use stage::cloud::Cloud;
+use stage::cloud::stacks::Watch;
+use stage::dms::Pace;
+use stage::play::architecture;
+
+use super::document::{Template, list, walk};
+use super::functions::{actions, statements};
+
+fn database() -> Template {
+    Template::read("database.yaml")
+}
+
+/// All actions that the policies below allow.
+fn all_actions(value: &Value) -> BTreeSet<String> {
+    statements(value).into_iter().flat_map(actions).collect()
+}
+
+/// What stands for `yes` under a condition, and otherwise for nothing.
+fn if_so(condition: &str, yes: Value) -> Value {
+    json!({ "Fn::If": [condition, yes, { "Ref": "AWS::NoValue" }] })
+}
+
+#[test]
+fn db_init_waits_for_whichever_way_out_there_is() {
+    let database = database();
+    for (condition, value) in [("UsesNat", "nat"), ("UsesEndpoints", "endpoints")] {
+        assert_eq!(
+            *database.get("Conditions", condition),
+            json!({ "Fn::Equals": [{ "Ref": "WayOut" }, value] })
+        );
+    }
+    let waits_for = &database.resource("DbInit")["Metadata"]["After"];
+    let mut ways = BTreeMap::new();
+    for way in list(waits_for) {
+        let [condition, resource, otherwise] = way["Fn::If"].as_array().unwrap().as_slice() else {
+            panic!("{way}");
+        };
+        assert_eq!(*otherwise, "");
+        let resource = resource["Ref"].as_str().unwrap();
+        assert_eq!(database.resource(resource)["Condition"], *condition);
+        ways.insert(resource, condition.as_str().unwrap());
+    }
+    assert_eq!(
+        ways,
+        BTreeMap::from([
+            ("PrivateRoute", "UsesNat"),
+            ("S3Endpoint", "UsesEndpoints"),
+            ("SecretsManagerEndpoint", "UsesEndpoints"),
+        ])
+    );
+}
+
+#[test]
+fn with_endpoints_nothing_leads_out_of_the_vpc() {
+    let database = database();
+    for kind in [
+        "AWS::EC2::InternetGateway",
+        "AWS::EC2::VPCGatewayAttachment",
+        "AWS::EC2::NatGateway",
+        "AWS::EC2::EIP",
+        "AWS::EC2::Route",
+    ] {
+        let of_kind = database.of_type(kind).into_iter();
+        // Not AWS::EC2::RouteTable.
+        for (name, resource) in of_kind.filter(|(_, it)| it["Type"] == kind) {
+            assert_eq!(resource["Condition"], "UsesNat", "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_lets_through_just_what_the_roles_behind_it_may_do() {
+    let (database, stream) = (database(), Template::read("stream.yaml"));
+    let of = |role: &Value, service: &str| -> BTreeSet<String> {
+        let all = all_actions(&role["Properties"]["Policies"]).into_iter();
+        all.filter(|it| it.starts_with(service)).collect()
+    };
+    let kinesis = of(stream.resource("TargetStreamRole"), "kinesis:");
+    let mut secrets = of(database.resource("DbInitRole"), "secretsmanager:");
+    secrets.extend(of(stream.resource("SourceSecretRole"), "secretsmanager:"));
+    let answer = BTreeSet::from(["s3:PutObject".to_owned()]);
+    for (name, service, needed) in [
+        ("S3Endpoint", "s3", answer),
+        ("SecretsManagerEndpoint", "secretsmanager", secrets),
+        ("KinesisEndpoint", "kinesis-streams", kinesis),
+    ] {
+        let endpoint = &database.resource(name)["Properties"];
+        let address = format!("com.amazonaws.${{AWS::Region}}.{service}");
+        assert_eq!(endpoint["ServiceName"], json!({ "Fn::Sub": address }));
+        assert_eq!(all_actions(&endpoint["PolicyDocument"]), needed, "{name}");
+        if endpoint["VpcEndpointType"] == "Gateway" {
+            assert_eq!(
+                endpoint["RouteTableIds"],
+                json!([{ "Ref": "PrivateRouteTable" }])
+            );
+            continue;
+        }
+        // By its usual name, from both zones, for both who need it.
+        assert_eq!(endpoint["PrivateDnsEnabled"], true, "{name}");
+        assert_eq!(list(&endpoint["SubnetIds"]).len(), 2, "{name}");
+        assert_eq!(
+            endpoint["SecurityGroupIds"],
+            json!([{ "Ref": "EndpointSecurityGroup" }])
+        );
+    }
+    let group = &database.resource("EndpointSecurityGroup")["Properties"];
+    let lets_in: Vec<_> = list(&group["SecurityGroupIngress"])
+        .into_iter()
+        .map(|rule| (&rule["FromPort"], &rule["SourceSecurityGroupId"]["Ref"]))
+        .collect();
+    let port = json!(443);
+    let groups = [json!("DbInitSecurityGroup"), json!("StreamSecurityGroup")];
+    assert_eq!(lets_in, [(&port, &groups[0]), (&port, &groups[1])]);
+}
+
+#[test]
+fn the_cluster_is_encrypted_however_it_began() {
+    let database = database();
+    let cluster = &database.resource("DatabaseCluster")["Properties"];
+    assert_eq!(cluster["StorageEncrypted"], true);
+    let key = json!({ "Ref": "DatabaseKeyArn" });
+    assert_eq!(cluster["KmsKeyId"], if_so("HasDatabaseKey", key.clone()));
+    // RDS restores a snapshot that isn't encrypted as it is, unless it is given a key.
+    let empty =
+        |parameter: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] });
+    let rule = database.get("Rules", "KeyForSnapshot");
+    assert_eq!(rule["RuleCondition"], empty("SnapshotIdentifier"));
+    assert_eq!(rule["Assertions"][0]["Assert"], empty("DatabaseKeyArn"));
+}
+
+#[test]
+fn a_restored_cluster_keeps_its_master_user_and_gets_the_secrets_password() {
+    let database = database();
+    let cluster = &database.resource("DatabaseCluster")["Properties"];
+    let snapshot = json!({ "Ref": "SnapshotIdentifier" });
+    assert_eq!(cluster["SnapshotIdentifier"], if_so("IsRestored", snapshot));
+    let of_secret = |key: &str| json!({ "Fn::Sub": format!("{{{{resolve:secretsmanager:${{DatabaseSecret}}:SecretString:{key}}}}}") });
+    assert_eq!(
+        cluster["MasterUsername"],
+        json!({ "Fn::If": ["IsRestored", { "Ref": "AWS::NoValue" }, of_secret("username")] })
+    );
+    assert_eq!(cluster["MasterUserPassword"], of_secret("password"));
+    let secret = &database.resource("DatabaseSecret")["Properties"]["GenerateSecretString"];
+    assert_eq!(
+        secret["SecretStringTemplate"],
+        json!({ "Fn::Sub": r#"{"username": "${MasterUsername}"}"# })
+    );
+}
+
+#[test]
+fn the_second_instance_is_like_the_first_and_comes_after_it() {
+    let database = database();
+    let (writer, reader) = (
+        database.resource("DatabaseWriter"),
+        database.resource("DatabaseReader"),
+    );
+    assert_eq!(writer["Properties"], reader["Properties"]);
+    assert_eq!(reader["DependsOn"], "DatabaseWriter");
+    assert_eq!(reader["Condition"], "HasReader");
+    let cluster = &database.resource("DatabaseCluster")["Properties"];
+    assert_eq!(
+        cluster["ServerlessV2ScalingConfiguration"],
+        if_so(
+            "IsServerless",
+            json!({
+                "MinCapacity": { "Ref": "ServerlessMinCapacity" },
+                "MaxCapacity": { "Ref": "ServerlessMaxCapacity" },
+            })
+        )
+    );
+}
+
+#[test]
+fn every_parameter_has_its_place_in_the_console_and_is_used() {
+    for name in super::document::TEMPLATES {
+        let template = Template::read(name);
+        let interface = &template.value()["Metadata"]["AWS::CloudFormation::Interface"];
+        let grouped: Vec<_> = list(&interface["ParameterGroups"])
+            .into_iter()
+            .flat_map(|group| list(&group["Parameters"]))
+            .filter_map(Value::as_str)
+            .collect();
+        let labels = interface["ParameterLabels"].as_object().unwrap();
+        let labels: Vec<_> = labels.keys().map(String::as_str).collect();
+        let parameters: Vec<_> = template
+            .section("Parameters")
+            .map(|(name, _)| name)
+            .collect();
+        let sorted = |names: &[&str]| {
+            let mut names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(&grouped), sorted(&parameters), "{name}");
+        assert_eq!(sorted(&labels), sorted(&parameters), "{name}");
+
+        let mut used = BTreeSet::new();
+        walk(
+            template.value(),
+            &mut |function, value| match (function, value) {
+                ("Ref", Value::String(name)) => drop(used.insert(name.clone())),
+                ("Fn::Sub", value) => {
+                    let text = value.as_str().or_else(|| value[0].as_str()).unwrap();
+                    let named = text
+                        .split("${")
+                        .skip(1)
+                        .filter_map(|it| it.split('}').next());
+                    used.extend(named.map(str::to_owned));
+                }
+                _ => {}
+            },
+        );
+        for parameter in parameters {
+            assert!(used.contains(parameter), "{name}: nobody uses {parameter}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_serverless_cluster_of_two_behind_endpoints_becomes_ready() {
+    let cloud = Cloud::start_at(Pace::brisk()).await.unwrap();
+    let template = cloud.package("database.yaml").await.unwrap();
+    let parameters = BTreeMap::from([
+        ("Architecture", architecture()),
+        ("InstanceClass", "db.serverless".to_owned()),
+        ("Instances", "2".to_owned()),
+        ("SslCa", cloud.rds.ca_pem().to_owned()),
+        ("WayOut", "endpoints".to_owned()),
+    ]);
+    let (mut watch, mut story) = (Watch::default(), Vec::new());
+    let mut show = |sight| story.push(sight);
+    let ended = cloud
+        .deploy("database", &template, &parameters, &mut watch, &mut show)
+        .await;
+    assert_eq!(ended.unwrap(), "CREATE_COMPLETE", "{story:?}");
+    assert_eq!(
+        cloud.outputs("database").await.unwrap()["BinlogFormat"],
+        "ROW"
+    );
+    let resources = cloud
+        .client
+        .describe_stack_resources()
+        .stack_name("database");
+    let resources = resources.send().await.unwrap().stack_resources.unwrap();
+    let there: BTreeSet<_> = resources
+        .iter()
+        .filter_map(|it| it.logical_resource_id.as_deref())
+        .collect();
+    assert!(
+        there.contains("DatabaseReader") && there.contains("KinesisEndpoint"),
+        "{there:?}"
+    );
+    assert!(
+        !there.contains("NatGateway") && !there.contains("InternetGateway"),
+        "{there:?}"
+    );
+    let ended = cloud.delete("database", &mut watch, &mut |_| {}).await;
+    assert_eq!(ended.unwrap(), "DELETE_COMPLETE");
+}
