@@ -37,7 +37,6 @@ def environment(original, config: dict, code_dir: str, port: int) -> dict:
     }
     env["AWS_LAMBDA_LOG_GROUP_NAME"] = log_group(config)
     env["AWS_LAMBDA_INITIALIZATION_TYPE"] = "on-demand"
-    env.setdefault("AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", os.environ["SLUICE_DMS_ENDPOINT"])
     return env
 
 

@@ -6,6 +6,7 @@ Started by the driver in tests/src as `python launch.py`, with
     SLUICE_DMS_ENDPOINT   URL of the DMS stand-in
     SLUICE_RDS_ENDPOINT   URL of the database starter (see rds.py)
     SLUICE_LAMBDA_LOG     optional: a file to append the functions' output to (see lambda_runs.py)
+    SLUICE_CALL_LOG       optional: a file to append the roles' calls of AWS to (see permissions.py)
     LOG_LEVEL             optional: ministack's own log, on stderr (WARNING)
 
 It ends when its standard input is closed, its parent dies, or it gets SIGTERM or
@@ -22,10 +23,11 @@ import life
 
 # ministack reads its environment while it is imported, so everything is set before.
 SETTINGS = {
+    # Roles may do what their policies say. The key below is root's.
+    "AUTH": "true",
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
     "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_SESSION_TOKEN": "local",
     "BIND_HOST": "127.0.0.1",
     "IOT_MTLS_ENABLED": "0",
     # Not "localhost": that may mean ::1, where nobody listens.
@@ -69,13 +71,14 @@ def main() -> None:
     import generated_secrets
     import lambda_runs
     import network
+    import permissions
     import rds
     import rollback
     import stack_engine
     import stack_events
 
     # stack_events last: it sees an event after the others have settled what it says.
-    for part in (lambda_runs, async_calls, custom_resources, generated_secrets, alarms, dms, network, rds,
+    for part in (lambda_runs, async_calls, custom_resources, generated_secrets, alarms, dms, network, permissions, rds,
                  stack_engine, rollback, change_sets, stack_events):
         part.install()
 

@@ -61,6 +61,19 @@ pub struct FunctionLine {
     pub line: String,
 }
 
+/// A call of AWS that somebody made in the name of a role.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RoleCall {
+    /// The role's name.
+    pub role: String,
+    /// The action, in IAM's words.
+    pub action: String,
+    /// The ARN of what it was about, `*` where it was about nothing in particular.
+    pub resource: String,
+    /// Whether the role's policies allow it.
+    pub allowed: bool,
+}
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -111,6 +124,7 @@ impl Cloud {
             .env("SLUICE_DMS_ENDPOINT", dms_server.endpoint())
             .env("SLUICE_RDS_ENDPOINT", rds.endpoint())
             .env("SLUICE_LAMBDA_LOG", folder.path().join("functions.jsonl"))
+            .env("SLUICE_CALL_LOG", folder.path().join("calls.jsonl"))
             // It ends when this pipe does, however we end.
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
@@ -248,6 +262,16 @@ impl Cloud {
         // CloudFormation takes 51,200 bytes, and the file is indented.
         let packaged: Value = serde_json::from_str(&std::fs::read_to_string(&*to)?)?;
         Ok(packaged.to_string())
+    }
+
+    /// The calls that roles made, in order.
+    ///
+    /// # Errors
+    /// If nobody has made any, or their record can't be read.
+    pub fn role_calls(&self) -> anyhow::Result<Vec<RoleCall>> {
+        let record = std::fs::read_to_string(self.folder.path().join("calls.jsonl"))?;
+        let calls = record.lines().map(serde_json::from_str);
+        Ok(calls.collect::<Result<_, _>>()?)
     }
 
     /// The lines that functions wrote behind `position` in their log, and the position behind these.

@@ -5,6 +5,8 @@
 mod changes;
 #[path = "lifecycle/failures.rs"]
 mod failures;
+#[path = "lifecycle/permissions.rs"]
+mod permissions;
 #[path = "lifecycle/replacement.rs"]
 mod replacement;
 #[path = "lifecycle/shared.rs"]

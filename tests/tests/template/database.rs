@@ -21,7 +21,7 @@ fn all_actions(value: &Value) -> BTreeSet<String> {
 }
 
 /// What stands for `yes` under a condition, and otherwise for nothing.
-fn if_so(condition: &str, yes: Value) -> Value {
+fn if_so(condition: &str, yes: &Value) -> Value {
     json!({ "Fn::If": [condition, yes, { "Ref": "AWS::NoValue" }] })
 }
 
@@ -124,7 +124,7 @@ fn the_cluster_is_encrypted_however_it_began() {
     let cluster = &database.resource("DatabaseCluster")["Properties"];
     assert_eq!(cluster["StorageEncrypted"], true);
     let key = json!({ "Ref": "DatabaseKeyArn" });
-    assert_eq!(cluster["KmsKeyId"], if_so("HasDatabaseKey", key.clone()));
+    assert_eq!(cluster["KmsKeyId"], if_so("HasDatabaseKey", &key));
     // RDS restores a snapshot that isn't encrypted as it is, unless it is given a key.
     let empty =
         |parameter: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] });
@@ -138,7 +138,10 @@ fn a_restored_cluster_keeps_its_master_user_and_gets_the_secrets_password() {
     let database = database();
     let cluster = &database.resource("DatabaseCluster")["Properties"];
     let snapshot = json!({ "Ref": "SnapshotIdentifier" });
-    assert_eq!(cluster["SnapshotIdentifier"], if_so("IsRestored", snapshot));
+    assert_eq!(
+        cluster["SnapshotIdentifier"],
+        if_so("IsRestored", &snapshot)
+    );
     let of_secret = |key: &str| json!({ "Fn::Sub": format!("{{{{resolve:secretsmanager:${{DatabaseSecret}}:SecretString:{key}}}}}") });
     assert_eq!(
         cluster["MasterUsername"],
@@ -167,7 +170,7 @@ fn the_second_instance_is_like_the_first_and_comes_after_it() {
         cluster["ServerlessV2ScalingConfiguration"],
         if_so(
             "IsServerless",
-            json!({
+            &json!({
                 "MinCapacity": { "Ref": "ServerlessMinCapacity" },
                 "MaxCapacity": { "Ref": "ServerlessMaxCapacity" },
             })
@@ -259,6 +262,17 @@ async fn a_serverless_cluster_of_two_behind_endpoints_becomes_ready() {
         !there.contains("NatGateway") && !there.contains("InternetGateway"),
         "{there:?}"
     );
+    // All that DbInit asks AWS for, and the last words ask for nothing.
+    let outputs = cloud.outputs("database").await.unwrap();
+    let secrets = [&outputs["MasterSecretArn"], &outputs["SecretArn"]];
+    for call in cloud.role_calls().unwrap() {
+        assert!(call.role.starts_with("database-DbInitRole-"), "{call:?}");
+        assert_eq!(call.action, "secretsmanager:GetSecretValue");
+        assert!(
+            call.allowed && secrets.contains(&&call.resource),
+            "{call:?}"
+        );
+    }
     let ended = cloud.delete("database", &mut watch, &mut |_| {}).await;
     assert_eq!(ended.unwrap(), "DELETE_COMPLETE");
 }
