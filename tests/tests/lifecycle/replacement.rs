@@ -12,7 +12,7 @@ use stage::play::mappings;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::shared::on_stage;
+use crate::shared::{network, on_stage};
 use crate::stream::Stream;
 
 /// The checkpoint that a task will have as soon as it rests. Once it is deleted, nobody knows it any more.
@@ -121,6 +121,40 @@ fn a_replacement_that_ran_already_gives_way_when_it_is_rolled_back() {
         for task in [&old, &other] {
             assert!(!stream.is_marked(task));
         }
+        stream.delete().await;
+    });
+}
+
+#[test]
+fn in_another_vpc_there_is_another_instance_and_the_task_goes_on_there() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "moved");
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let old = stream.task("ReplicationTask").await;
+
+        stream.give(network(&stage.cloud, "elsewhere").await);
+        let checkpoint = next_checkpoint(stream.dms, &old);
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        stream.happened(&[
+            ("DmsPre", "UPDATE_COMPLETE"),
+            ("ReplicationSubnetGroup", "UPDATE_COMPLETE"),
+            ("ReplicationInstance", "UPDATE_COMPLETE"),
+            ("ReplicationTask", "UPDATE_COMPLETE"),
+            ("DmsPost", "UPDATE_COMPLETE"),
+            ("", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+            ("ReplicationTask", "DELETE_COMPLETE"),
+            ("ReplicationInstance", "DELETE_COMPLETE"),
+            ("ReplicationSubnetGroup", "DELETE_COMPLETE"),
+            ("", "UPDATE_COMPLETE"),
+        ]);
+        let new = stream.task("ReplicationTask").await;
+        assert_ne!(new, old);
+        assert_eq!(
+            stream.dms.runs(&new)[0].given,
+            Some(checkpoint.await.unwrap())
+        );
+        assert_eq!(stream.dms.status(&new), Some(Running));
+        assert_eq!(stream.dms.status(&old), None);
         stream.delete().await;
     });
 }

@@ -45,7 +45,7 @@ pub(crate) fn on_stage(case: impl AsyncFnOnce(&Stage)) {
 async fn set() -> Stage {
     let cloud = Cloud::start_at(pace()).await.unwrap();
     let template = cloud.package("stream.yaml").await.unwrap();
-    let mut parameters = network(&cloud).await;
+    let mut parameters = network(&cloud, "network").await;
     // Nobody looks into the database here.
     let secret = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:database";
     parameters.extend([
@@ -62,8 +62,8 @@ async fn set() -> Stage {
     }
 }
 
-/// Makes a network for replication instances. The parameters that name it.
-async fn network(cloud: &Cloud) -> BTreeMap<&'static str, String> {
+/// Makes a network for replication instances, a stack of this name. The parameters that name it.
+pub(crate) async fn network(cloud: &Cloud, name: &str) -> BTreeMap<&'static str, String> {
     let vpc = json!({ "Ref": "Vpc" });
     let subnet = |cidr: &str, zone: u8| {
         let zone = json!({ "Fn::Select": [zone, { "Fn::GetAZs": "" }] });
@@ -87,10 +87,10 @@ async fn network(cloud: &Cloud) -> BTreeMap<&'static str, String> {
     let (template, mut watch) = (template.to_string(), Watch::default());
     let none = BTreeMap::new();
     let made = cloud
-        .deploy("network", &template, &none, &mut watch, &mut |_| {})
+        .deploy(name, &template, &none, &mut watch, &mut |_| {})
         .await;
     assert_eq!(made.unwrap(), "CREATE_COMPLETE");
-    let outputs = cloud.outputs("network").await.unwrap();
+    let outputs = cloud.outputs(name).await.unwrap();
     let of = |name: &'static str| (name, outputs[name].clone());
     ["VpcId", "SubnetIds", "SecurityGroupIds"].map(of).into()
 }

@@ -55,6 +55,11 @@ impl<'a> Stream<'a> {
         &mut self.resource(resource)["Properties"][name]
     }
 
+    /// Gives parameters other values, from the next deployment on.
+    pub(crate) fn give(&mut self, parameters: BTreeMap<&'static str, String>) {
+        self.parameters.extend(parameters);
+    }
+
     /// Adds a task beside the template's own: the same, but for its tables.
     pub(crate) fn add_task(&mut self, name: &str) {
         *self.resource(name) = self.resource("ReplicationTask").clone();

@@ -90,28 +90,27 @@ fn the_metrics_of_the_task_are_looked_for_by_the_names_that_dms_gives_them() {
 }
 
 #[test]
-fn a_name_that_is_fixed_belongs_to_an_instance_that_nothing_replaces() {
+fn what_replaces_the_instance_gives_it_another_name() {
     let stream = Template::read("stream.yaml");
     let instance = &stream.resource("ReplicationInstance")["Properties"];
-    let own = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
-    let name = json!({ "Fn::Join": ["-", ["sluice", own]] });
-    assert_eq!(instance["ReplicationInstanceIdentifier"], name);
+    let group = json!({ "Ref": "ReplicationSubnetGroup" });
+    assert_eq!(instance["ReplicationSubnetGroupIdentifier"], group);
+    assert_eq!(instance["ReplicationInstanceIdentifier"], group);
+    // The others of the properties that replace it.
     assert_eq!(instance["PubliclyAccessible"], false);
-    assert_eq!(
-        instance["ReplicationSubnetGroupIdentifier"],
-        json!({ "Ref": "ReplicationSubnetGroup" })
-    );
     for replacing in ["KmsKeyId", "ResourceIdentifier"] {
         assert_eq!(instance.get(replacing), None);
     }
+    let own = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
+    let vpc = json!({ "Fn::Select": [1, { "Fn::Split": ["-", { "Ref": "VpcId" }] }] });
+    let named = |first: &str| json!({ "Fn::Join": ["-", [first, own, vpc]] });
     let group = &stream.resource("ReplicationSubnetGroup")["Properties"];
-    assert_eq!(group.get("ReplicationSubnetGroupIdentifier"), None);
-    // 6 for the word, 1 for the hyphen and 36 for the rest of a stack's ARN; DMS takes 63.
+    assert_eq!(group["ReplicationSubnetGroupIdentifier"], named("sluice"));
     let log = &stream.resource("TaskLogGroup")["Properties"]["LogGroupName"];
-    assert_eq!(
-        *log,
-        json!({ "Fn::Join": ["-", ["dms-tasks-sluice", own]] })
-    );
+    assert_eq!(*log, named("dms-tasks-sluice"));
+    // With the longest parts that there are.
+    let name = "sluice-11111111-2222-3333-4444-555555555555-0123456789abcdef0";
+    assert!(name.len() <= 63, "{} characters", name.len());
 }
 
 #[test]
