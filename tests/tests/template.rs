@@ -12,6 +12,8 @@ mod document;
 mod functions;
 #[path = "template/last_words.rs"]
 mod last_words;
+#[path = "template/parameters.rs"]
+mod parameters;
 #[path = "template/permissions.rs"]
 mod permissions;
 #[path = "template/watching.rs"]

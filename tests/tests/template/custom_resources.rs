@@ -66,7 +66,7 @@ fn resolved(template: &Template, property: &str, value: &Value) -> Value {
 }
 
 /// The properties of a custom resource, less those that belong to CloudFormation.
-fn properties(template: &Template, resource: &str) -> Value {
+pub(super) fn properties(template: &Template, resource: &str) -> Value {
     let mut all = template.resource(resource)["Properties"].clone();
     let own = all.as_object_mut().unwrap();
     for name in ["ServiceToken", "ServiceTimeout"] {
@@ -77,7 +77,7 @@ fn properties(template: &Template, resource: &str) -> Value {
 }
 
 /// What the handler's own type says to these properties.
-fn taken(resource: &str, properties: Value) -> Result<(), String> {
+pub(super) fn taken(resource: &str, properties: Value) -> Result<(), String> {
     let refusal = match resource {
         "DbInit" => serde_json::from_value::<db_init::properties::Properties>(properties).err(),
         "DmsPre" => serde_json::from_value::<DmsPreProperties>(properties).err(),
@@ -88,7 +88,7 @@ fn taken(resource: &str, properties: Value) -> Result<(), String> {
 }
 
 /// Every custom resource, with its template.
-fn for_every_custom_resource(mut see: impl FnMut(&Template, &str)) {
+pub(super) fn for_every_custom_resource(mut see: impl FnMut(&Template, &str)) {
     let mut seen = Vec::new();
     for name in TEMPLATES {
         let template = Template::read(name);

@@ -8,7 +8,7 @@ use stage::cloud::stacks::Watch;
 use stage::dms::Pace;
 use stage::play::architecture;
 
-use super::document::{Template, list, walk};
+use super::document::{Template, list};
 use super::functions::{actions, statements};
 
 fn database() -> Template {
@@ -176,52 +176,6 @@ fn the_second_instance_is_like_the_first_and_comes_after_it() {
             })
         )
     );
-}
-
-#[test]
-fn every_parameter_has_its_place_in_the_console_and_is_used() {
-    for name in super::document::TEMPLATES {
-        let template = Template::read(name);
-        let interface = &template.value()["Metadata"]["AWS::CloudFormation::Interface"];
-        let grouped: Vec<_> = list(&interface["ParameterGroups"])
-            .into_iter()
-            .flat_map(|group| list(&group["Parameters"]))
-            .filter_map(Value::as_str)
-            .collect();
-        let labels = interface["ParameterLabels"].as_object().unwrap();
-        let labels: Vec<_> = labels.keys().map(String::as_str).collect();
-        let parameters: Vec<_> = template
-            .section("Parameters")
-            .map(|(name, _)| name)
-            .collect();
-        let sorted = |names: &[&str]| {
-            let mut names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
-            names.sort();
-            names
-        };
-        assert_eq!(sorted(&grouped), sorted(&parameters), "{name}");
-        assert_eq!(sorted(&labels), sorted(&parameters), "{name}");
-
-        let mut used = BTreeSet::new();
-        walk(
-            template.value(),
-            &mut |function, value| match (function, value) {
-                ("Ref", Value::String(name)) => drop(used.insert(name.clone())),
-                ("Fn::Sub", value) => {
-                    let text = value.as_str().or_else(|| value[0].as_str()).unwrap();
-                    let named = text
-                        .split("${")
-                        .skip(1)
-                        .filter_map(|it| it.split('}').next());
-                    used.extend(named.map(str::to_owned));
-                }
-                _ => {}
-            },
-        );
-        for parameter in parameters {
-            assert!(used.contains(parameter), "{name}: nobody uses {parameter}");
-        }
-    }
 }
 
 #[tokio::test]

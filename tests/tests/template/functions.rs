@@ -127,6 +127,29 @@ fn no_policy_has_a_wildcard_among_its_actions_or_a_wildcard_resource_but_for_loo
 }
 
 #[test]
+fn every_role_serves_this_account_only_but_for_the_two_that_dms_has_everywhere() {
+    let account = json!({ "Ref": "AWS::AccountId" });
+    let (mut bound, mut free) = (0, Vec::new());
+    for name in TEMPLATES {
+        let template = Template::read(name);
+        for (role, it) in template.of_type("AWS::IAM::Role") {
+            for statement in statements(&it["Properties"]["AssumeRolePolicyDocument"]) {
+                let equal = &statement["Condition"]["StringEquals"];
+                // Firehose's own way to say it is the latter.
+                if equal["aws:SourceAccount"] == account || equal["sts:ExternalId"] == account {
+                    bound += 1;
+                } else {
+                    free.push(it["Properties"]["RoleName"].clone());
+                    assert!(role.starts_with("Dms"), "{role}");
+                }
+            }
+        }
+    }
+    assert_eq!(bound, 8);
+    assert_eq!(free, ["dms-cloudwatch-logs-role", "dms-vpc-role"]);
+}
+
+#[test]
 fn words_of_a_name_are_divided_by_dashes() {
     assert_eq!(kebab("DmsPre"), "dms-pre");
     assert_eq!(kebab("DbInit"), "db-init");
