@@ -3,6 +3,7 @@
 #   ARCH             what the functions are built for: x86_64 or arm64 (this machine's)
 #   BUCKET           where the functions are uploaded
 #   STACK            the name of the stream's stack (sluice-stream)
+#   TEMPLATE         the template of the stream's stack (cfn/stream.yaml), for one of your own
 #   DATABASE_STACK   the name of the database's (sluice-database)
 #   ARCHIVE_STACK    the name of the archive's (sluice-archive)
 #   DATABASE_NAME    the database to create and to capture (app)
@@ -18,6 +19,7 @@ SHELL := /bin/bash
 HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= $(HOST_ARCH)
 STACK ?= sluice-stream
+TEMPLATE ?= cfn/stream.yaml
 DATABASE_STACK ?= sluice-database
 ARCHIVE_STACK ?= sluice-archive
 DATABASE_NAME ?=
@@ -33,9 +35,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 OPERATE := $(BIN)/python -B cfn/operate
 PACKAGED := target/cfn
+# The AWS tools of today take AWS_REGION; these here know the older name only.
+ifneq ($(AWS_REGION),)
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup build test test-mysql demo bench cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
+# One after the other, also under -j: the stream's stack is made from the database's outputs.
+.NOTPARALLEL:
+
+.PHONY: help setup account build test test-mysql demo bench cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
   status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -104,12 +113,14 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	ruff check --no-cache cfn/operate
 	ruff format --no-cache --check cfn/operate
 
-package: build ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
-	@test -n "$(BUCKET)" || { echo "Name the bucket: make package BUCKET=my-artifacts" >&2; exit 1; }
+account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
+	@$(OPERATE) account
+
+package: account build ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
 	@mkdir -p "$(PACKAGED)"
-	@for name in database stream archive; do \
-	  aws cloudformation package --template-file cfn/$$name.yaml --s3-bucket "$(BUCKET)" \
-	    --output-template-file "$(PACKAGED)/$$name.yaml" 2>&1 >/dev/null \
+	@for template in database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml; do \
+	  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$(BUCKET)" \
+	    --output-template-file "$(PACKAGED)/$${template%%=*}.yaml" 2>&1 >/dev/null \
 	    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
 	done
 

@@ -1,17 +1,20 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
-    python cfn/operate deploy-database|deploy-stream|deploy-archive|plan|status|destroy
+    python cfn/operate account|deploy-database|deploy-stream|deploy-archive|plan|status|destroy
 
-It is told by the Makefile's variables (settings.py), talks to the account or the
-endpoint that the environment configures, and ends with 1 and the reason on failure.
+`account` looks whether there are an account and a bucket to work with. All are told
+by the Makefile's variables (settings.py), talk to the account or the endpoint that the
+environment configures, and end with 1 and the reason on failure.
 """
 
 import sys
 
+import account
 import deploy
 import destroy
 import plan
 import status
+import templates
 from botocore.exceptions import BotoCoreError, ClientError
 from failure import Failure
 from settings import Settings
@@ -21,9 +24,9 @@ from stacks import Stack
 def plan_all(settings: Settings) -> None:
     """Plan the stacks that `make deploy` deploys, and the archive's if there is one.
 
-    The stream's database may be somebody's own: then PARAMETERS name its VPC.
+    The stream's database may be somebody's own.
     """
-    if "VpcId" not in settings.parameters:
+    if deploy.database_parameter(settings, templates.packaged(settings.packaged / "stream.yaml")):
         plan.run(deploy.database(settings))
         if not Stack.find(settings.database_stack):
             print(f"{settings.stack} would be created after it, from its outputs")
@@ -34,6 +37,7 @@ def plan_all(settings: Settings) -> None:
 
 
 COMMANDS = {
+    "account": lambda settings: account.check_bucket(settings.bucket),
     "deploy-database": lambda settings: deploy.database(settings).run(),
     "deploy-stream": lambda settings: deploy.stream(settings).run(),
     "deploy-archive": lambda settings: deploy.archive(settings).run(),
@@ -50,8 +54,14 @@ def main() -> int:
         return 2
     # Whoever watches through a pipe sees each line when it comes.
     sys.stdout.reconfigure(line_buffering=True)
+    command = sys.argv[1]
     try:
-        COMMANDS[sys.argv[1]](Settings.of_environment())
+        settings = Settings.of_environment()
+        where = account.name()
+        # The deploy commands come after it, and after each other.
+        if not command.startswith("deploy"):
+            print(where)
+        COMMANDS[command](settings)
     except (Failure, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -14,6 +14,9 @@ from stacks import Stack
 # How CloudFormation says that there is nothing to do.
 UNCHANGED = ("The submitted information didn't contain changes", "No updates are to be performed")
 
+# What CloudFormation refuses to update.
+ONLY_TO_DELETE = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
+
 ACTIONS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import"}
 REPLACEMENTS = {"True": "replaced", "Conditional": "perhaps replaced", "False": "in place"}
 
@@ -64,6 +67,7 @@ class ChangeSet:
         creates = stack is None or stack.is_draft
         if stack and not creates:
             check(stack)
+        print(f"{name}: making a change set")
         cloudformation = client("cloudformation")
         made = cloudformation.create_change_set(
             StackName=name,
@@ -119,15 +123,17 @@ def arguments(template: str, given: dict[str, str], stack: Stack | None) -> Iter
 
 def check(stack: Stack) -> None:
     """Refuse what CloudFormation would, and say what to do."""
-    if stack.status.endswith("_IN_PROGRESS"):
+    if stack.is_busy:
         raise Failure(f"{stack.name} is {stack.status}: wait until that is over (make status)")
-    if stack.status in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}:
-        raise Failure(
-            f"{stack.name} is {stack.status}, and can only be deleted:\n"
-            f"  aws cloudformation delete-stack --stack-name {stack.name}"
-        )
+    if stack.status in ONLY_TO_DELETE:
+        raise Failure(f"{stack.name} is {stack.status}, and can only be deleted: {deletion(stack.name)}")
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         raise Failure(
-            f"{stack.name} is {stack.status}: its rollback has to be finished first (README, When something "
-            f"goes wrong)\n  aws cloudformation continue-update-rollback --stack-name {stack.name}"
+            f"{stack.name} is {stack.status}: its rollback has to be finished first (docs/troubleshooting.md, "
+            f"{stack.status}):\n  aws cloudformation continue-update-rollback --stack-name {stack.name}"
         )
+
+
+def deletion(stack: str) -> str:
+    """The command that deletes a stack, on a line of its own."""
+    return f"\n  aws cloudformation delete-stack --stack-name {stack}"

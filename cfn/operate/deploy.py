@@ -5,7 +5,9 @@ from datetime import datetime, timezone
 
 import events
 import templates
-from change_sets import ChangeSet
+from botocore.exceptions import ClientError
+from change_sets import ChangeSet, deletion
+from clients import client
 from failure import Failure
 from settings import Settings
 from stacks import Stack
@@ -18,6 +20,9 @@ OUTPUTS = {
     "SourceSecretArn": "SecretArn",
     "SchemaName": "DatabaseName",
 }
+
+# The roles that DMS knows by name, each once in an account, by the stream's parameters that say whether to make them.
+ROLES = {"CreateDmsVpcRole": "dms-vpc-role", "CreateDmsLogsRole": "dms-cloudwatch-logs-role"}
 
 # The archive's parameters that are outputs of the stream's stack under the same names.
 FOR_ARCHIVE = ("StreamArn", "StreamKeyArn", "AlarmTopicArn")
@@ -39,7 +44,6 @@ class Deployment:
 
     def run(self) -> None:
         """Bring the stack there."""
-        print(f"{self.stack}: making a change set")
         change_set = self.change_set()
         if change_set is None:
             print(f"{self.stack}: nothing to change")
@@ -57,8 +61,19 @@ def ended(stack: str, operation: events.Operation, wanted: set[str]) -> None:
     status = operation.end.status if operation.end else "nothing"
     summary = f"{stack}: {status} after {operation.seconds:.0f} s"
     if status not in wanted:
-        raise Failure("\n  ".join([summary, *operation.failures]))
+        raise Failure("\n  ".join([summary, *operation.failures, *advice(stack, status, operation)]))
     print(summary)
+
+
+def advice(stack: str, status: str, operation: events.Operation) -> list[str]:
+    """What to know and do after an operation that failed."""
+    if status == "ROLLBACK_COMPLETE":
+        return [f"nothing is left but its name, and that is in the way: {deletion(stack)}"]
+    if status in {"UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"}:
+        return [f"what to do: docs/troubleshooting.md, {status}"]
+    if any(event.resource == "DmsPre" for event in operation.events):
+        return ["a task that was paused for it is being resumed: make status"]
+    return []
 
 
 def database(settings: Settings) -> Deployment:
@@ -91,7 +106,8 @@ def stream(settings: Settings) -> Deployment:
             "Architecture": settings.architecture,
             # A fresh one: CloudFormation calls DmsPre only if one of its properties changes.
             "DeploymentId": f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}",
-            **source(settings),
+            **source(settings, template),
+            **roles(settings, template),
             **given,
         },
         bucket=settings.bucket,
@@ -118,15 +134,16 @@ def archive(settings: Settings) -> Deployment:
     )
 
 
-def source(settings: Settings) -> dict[str, str]:
-    """Where the stream's database is, if the database's stack says so."""
-    if "VpcId" in settings.parameters:
+def source(settings: Settings, template: str) -> dict[str, str]:
+    """Where the stream's database is, if it is the database's stack that says so."""
+    anchor = database_parameter(settings, template)
+    if not anchor:
         return {}
     stream, database = Stack.find(settings.stack), Stack.find(settings.database_stack)
     is_new = stream is None or not stream.parameters
     if database and set(OUTPUTS.values()) <= database.outputs.keys():
         # A stream beside a database of one's own stays there, whatever other stacks there are.
-        if is_new or stream.parameters.get("VpcId") == database.outputs["VpcId"]:
+        if is_new or stream.parameters.get(anchor) == database.outputs[OUTPUTS[anchor]]:
             return {name: database.outputs[output] for name, output in OUTPUTS.items()}
     elif is_new:
         raise Failure(
@@ -134,6 +151,35 @@ def source(settings: Settings) -> dict[str, str]:
             f"name your own ({', '.join(OUTPUTS)} in PARAMETERS)"
         )
     return {}
+
+
+def database_parameter(settings: Settings, template: str) -> str | None:
+    """The parameter by which a stream's template is tied to the database's stack.
+
+    None if PARAMETERS give it, which then is a database of one's own, or if the template has none.
+    """
+    has = parameters(template)
+    anchor = next((name for name in OUTPUTS if name in has), None)
+    return None if anchor in settings.parameters else anchor
+
+
+def roles(settings: Settings, template: str) -> dict[str, str]:
+    """Which roles a new stack need not make, since the account has them."""
+    stream = Stack.find(settings.stack)
+    if stream and stream.parameters:
+        return {}
+    found = {}
+    for parameter, role in ROLES.items():
+        if parameter in settings.parameters or parameter not in parameters(template):
+            continue
+        try:
+            client("iam").get_role(RoleName=role)
+        except ClientError:
+            # It is not there, or nobody may look.
+            continue
+        print(f"{settings.stack}: the account has {role} already: {parameter}=false")
+        found[parameter] = "false"
+    return found
 
 
 def known(settings: Settings, template: str) -> dict[str, str]:

@@ -28,6 +28,9 @@ def run(settings: Settings) -> None:
         print(f"There is no stack {', '.join(names)}.")
         return
     for stack in stacks:
+        if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":
+            raise Failure(f"{stack.name} is {stack.status}: wait until that is over (make status)")
+    for stack in stacks:
         tell(stack)
     print("The functions' uploads stay in their bucket.")
     if not settings.yes:
@@ -40,8 +43,11 @@ def run(settings: Settings) -> None:
 
 def tell(stack: Stack) -> None:
     """Print what goes with a stack, and what stays of it."""
-    template = templates.read(client("cloudformation").get_template(StackName=stack.id)["TemplateBody"])
     print(f"{stack.name} ({stack.status})")
+    if stack.is_draft:
+        print("  goes:  the name; nothing was ever made under it")
+        return
+    template = templates.read(client("cloudformation").get_template(StackName=stack.id)["TemplateBody"])
     goes, stays = [], []
     for resource in resources(stack.id):
         keeping = KEEPING.get(policy(resource, template["Resources"].get(resource.name, {})))

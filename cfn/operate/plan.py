@@ -56,6 +56,7 @@ def tasks(change_set: ChangeSet, *, is_new: bool, changes: list[Change]) -> list
         if error.response["Error"]["Code"] == "ValidationError":
             return [f"Tasks: the stack has no {FUNCTION} yet that could be asked."]
         raise
+    renewed = any(change.name == FUNCTION and "Code" in change.what for change in changes)
     request = {"plan": {"StackId": change_set.stack_id, "ChangeSetId": change_set.id}}
     answer = client("lambda").invoke(
         FunctionName=found["StackResourceDetail"]["PhysicalResourceId"], Payload=json.dumps(request)
@@ -66,4 +67,6 @@ def tasks(change_set: ChangeSet, *, is_new: bool, changes: list[Change]) -> list
         if "takes custom-resource requests only" in str(why):
             return ["Tasks: the deployed DmsPre is too old to be asked. The next deployment brings one that can be."]
         raise Failure(f"asking DmsPre which tasks would pause: {why}")
-    return ["Tasks, as DmsPre would decide now:", *(f"  {line}" for line in said["Tasks"] or ["there are none"])]
+    whose = "the DmsPre that is deployed" if renewed else "DmsPre"
+    end = " (this deployment brings another one, which has the say)" if renewed else ""
+    return [f"Tasks, as {whose} would decide now{end}:", *(f"  {line}" for line in said["Tasks"] or ["there are none"])]

@@ -70,6 +70,9 @@ def of_file(path: str) -> dict[str, str]:
         raise Failure(f"PARAMETERS_FILE: {path} is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise Failure(f"PARAMETERS_FILE: {path} holds no JSON object")
+    for name, value in found.items():
+        if value is None:
+            raise Failure(f"PARAMETERS_FILE: {name} is null in {path}: leave it out to keep its value")
     return {name: value_of(value) for name, value in found.items()}
 
 

@@ -48,6 +48,11 @@ class Stack:
         """Whether it is but a name for a change set that was never executed."""
         return self.status == "REVIEW_IN_PROGRESS"
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operation is under way that has to end before another one can begin."""
+        return self.status.endswith("_IN_PROGRESS") and not self.is_draft
+
 
 @dataclass(frozen=True)
 class Resource:

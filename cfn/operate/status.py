@@ -76,6 +76,8 @@ def tasks(found: list[Resource]) -> Iterator[str]:
         if MARK in tags:
             parts.append(f"paused by {tags[MARK]}, to be resumed")
         parts += [f"{name} {seconds:.0f} s" for name, seconds in latency.get(arn, {}).items()]
+        if task["Status"] == "running" and arn not in latency:
+            parts.append(f"no latency reported in {RECENT.seconds // 60} minutes")
         yield f"  task {task['ReplicationTaskIdentifier']} ({names.pop(arn)}): {', '.join(parts)}"
     for arn, name in names.items():
         yield f"  task {arn} ({name}): DMS does not know it"

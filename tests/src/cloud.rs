@@ -218,6 +218,8 @@ impl Cloud {
             .envs(self.environment())
             .env("AWS_CONFIG_FILE", &none)
             .env("AWS_SHARED_CREDENTIALS_FILE", &none)
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_REGION")
             .kill_on_drop(true);
         command
     }

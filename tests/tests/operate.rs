@@ -2,6 +2,8 @@
 
 #[path = "operate/operator.rs"]
 mod operator;
+#[path = "operate/states.rs"]
+mod states;
 
 use replication::task::Arn;
 use serde_json::{Value, json};
@@ -43,9 +45,36 @@ async fn mistakes_are_named_before_anything_is_made() {
         assert_says(&said, parts);
         assert_silent_about(&said, &["Traceback"]);
     }
-    let said = operator.make(&["package", "BUCKET="]).await.failed();
-    assert_says(&said, &["Name the bucket"]);
+    let null = operator.parameters(&json!({ "LogLevel": null }));
+    let said = operator.make(&["deploy-stream", &null]).await.failed();
+    assert_says(&said, &["LogLevel is null"]);
+
+    // Where it would go is looked at before anything is built.
+    for (arguments, parts) in [
+        (["BUCKET=", ""], ["Name the bucket", "BUCKET=my-artifacts"]),
+        (
+            ["BUCKET=nobodys", ""],
+            ["Bucket nobodys is not there", "aws s3 mb"],
+        ),
+        (
+            ["", "AWS_REGION=us-east-1"],
+            ["sluice-artifacts is in eu-west-1", "us-east-1"],
+        ),
+        (
+            // The machine may be one of Amazon's, and have some of its own.
+            ["AWS_EC2_METADATA_DISABLED=true", "AWS_ACCESS_KEY_ID="],
+            ["No credentials", "AWS_PROFILE"],
+        ),
+        (["", "AWS_DEFAULT_REGION="], ["No region", "AWS_REGION"]),
+    ] {
+        let arguments = [&["account"], &arguments[..]].concat();
+        let said = operator.make(&arguments).await.failed();
+        assert_says(&said, &parts);
+        assert_silent_about(&said, &["Traceback"]);
+    }
+
     let said = operator.make(&["status"]).await.done();
+    assert_says(&said, &["account 000000000000, eu-west-1, at http://127"]);
     assert_says(&said, &["sluice-stream: there is no such stack"]);
     let said = operator.make(&["destroy"]).await.done();
     assert_says(&said, &["There is no stack"]);
@@ -106,12 +135,13 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
         "is running: stop (since it changes (Modify of ReplicationTask))",
     ];
     assert_says(&said, &parts);
+    let planned = said.lines().find(|it| it.contains("is running: stop"));
+    let planned = planned.unwrap().trim().to_owned();
     assert_eq!(operator.cloud.dms.runs(&task).len(), runs);
     let sets = operator.cloud.client.list_change_sets();
     let sets = sets.stack_name("sluice-stream").send().await.unwrap();
-    let planned = sets.summaries().iter();
-    let planned = planned.filter(|it| it.execution_status().unwrap().as_str() == "AVAILABLE");
-    assert_eq!(planned.count(), 0);
+    let mut sets = sets.summaries().iter();
+    assert!(sets.all(|it| it.execution_status().unwrap().as_str() != "AVAILABLE"));
 
     // The reason is the one of what failed first, without CloudFormation's frame around it.
     let refusal = Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask");
@@ -121,6 +151,7 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
         "sluice-stream: UPDATE_ROLLBACK_COMPLETE after",
         "first failure: DmsPre: ",
         "no dms:StopReplicationTask",
+        "a task that was paused for it is being resumed: make status",
         "Error 1",
     ];
     assert_says(&said, &parts);
@@ -147,6 +178,10 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     operator.runs(&task).await;
     let runs = operator.cloud.dms.runs(&task);
     assert_eq!(runs.last().unwrap().start_type, StartType::Resume);
+    // What was planned is what DmsPre did, word for word.
+    operator
+        .has_said("DmsPre", &format!("task {planned}"))
+        .await;
     // What was said once, in a file, stays.
     let said = operator.make(&["plan"]).await.done();
     assert_silent_about(&said, &["TableMappings", "RetentionPeriodHours"]);
@@ -169,13 +204,20 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     assert_says(&said, &parts);
     assert_eq!(operator.stacks().await.len(), 2);
 
-    let names = "sluice-stream\nsluice-database\n";
-    let said = operator.make_and_type(&["destroy"], names).await.done();
+    let stream = ["destroy", "DATABASE_STACK=none"];
+    let said = operator.make_and_type(&stream, "sluice-stream\n").await;
+    assert_says(&said.done(), &["sluice-stream: DELETE_COMPLETE"]);
+    // The roles that stayed are not in the way of a new stack.
+    let said = operator.make(&["plan"]).await.done();
     let parts = [
-        "sluice-stream: DELETE_COMPLETE",
-        "sluice-database: DELETE_COMPLETE",
+        "the account has dms-vpc-role already: CreateDmsVpcRole=false",
+        "the account has dms-cloudwatch-logs-role already: CreateDmsLogsRole=false",
+        "sluice-stream would be created:",
+        "there are none to pause",
     ];
     assert_says(&said, &parts);
+    let said = operator.make(&["destroy", "YES=1"]).await.done();
+    assert_says(&said, &["sluice-database: DELETE_COMPLETE"]);
     assert!(operator.stacks().await.is_empty());
     assert!(!root().join("cfn/operate/__pycache__").exists());
     assert!(operator.cloud.dms.violations().is_empty());

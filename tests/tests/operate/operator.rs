@@ -6,6 +6,7 @@ use std::time::Duration;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
+use stage::cloud::stacks::{Sight, Watch};
 use stage::cloud::{BUCKET, Cloud, root, tool};
 use stage::dms::Pace;
 use tempfile::TempDir;
@@ -84,7 +85,7 @@ impl Operator {
             .arg("--no-print-directory")
             .arg(format!("BUCKET={BUCKET}"))
             .arg(format!("PACKAGED={}", self.folder.path().display()))
-            .args(arguments)
+            .args(arguments.iter().filter(|it| !it.is_empty()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -167,6 +168,18 @@ impl Operator {
                 )
             })
             .collect()
+    }
+
+    /// Demands that a function of the stream's stack has written this to its log.
+    pub(crate) async fn has_said(&self, function: &str, text: &str) {
+        let (mut watch, mut lines) = (Watch::default(), Vec::new());
+        let mut show = |sight| match sight {
+            Sight::Function(it) if it.function.contains(function) => lines.push(it.line),
+            _ => {}
+        };
+        let look = self.cloud.look("sluice-stream", &mut watch, &mut show);
+        look.await.unwrap();
+        assert!(lines.iter().any(|it| it.contains(text)), "{lines:#?}");
     }
 
     /// Waits until a task runs and carries no mark.
