@@ -2,6 +2,8 @@
 
 #[path = "operate/operator.rs"]
 mod operator;
+#[path = "operate/own_template.rs"]
+mod own_template;
 #[path = "operate/states.rs"]
 mod states;
 

@@ -1,0 +1,104 @@
+//! The example of a template of one's own: somebody has the stack already, brings Sluice into it, and goes on.
+
+use replication::task::{Arn, TaskStatus};
+use serde_json::{Value, json};
+use stage::dms::StartType;
+
+use crate::operator::{Operator, assert_says, assert_silent_about};
+
+const EXAMPLE: &str = "examples/own-template.yaml";
+
+/// The example as it was before Sluice.
+async fn before_sluice(operator: &Operator) -> String {
+    let packaged = operator.cloud.package(EXAMPLE).await.unwrap();
+    let mut template: Value = serde_json::from_str(&packaged).unwrap();
+    let mut without = |section: &str, is_new: &dyn Fn(&str) -> bool| {
+        let entries = template[section].as_object_mut().unwrap();
+        let before = entries.len();
+        entries.retain(|name, _| !is_new(name));
+        before - entries.len()
+    };
+    let prefixes = ["DmsPre", "DmsPost", "Healing", "LastWords"];
+    let is_new = |name: &str| prefixes.iter().any(|it| name.starts_with(it));
+    assert_eq!(without("Resources", &is_new), 18);
+    let counts = ["PausedTasks", "RunningTasks"];
+    assert_eq!(without("Outputs", &|name| counts.contains(&name)), 2);
+    let four = ["DeploymentId", "Architecture", "LogLevel"];
+    let is_new = |name: &str| four.contains(&name) || name == "LogRetentionDays";
+    assert_eq!(without("Parameters", &is_new), 4);
+    for resource in template["Resources"].as_object_mut().unwrap().values_mut() {
+        let resource = resource.as_object_mut().unwrap();
+        if let Some(waits_for) = resource.remove("DependsOn") {
+            assert_eq!(waits_for, "DmsPre", "{resource:?}");
+        }
+    }
+    template.to_string()
+}
+
+/// Starts a task by hand, as somebody does who has no Sluice.
+async fn start(operator: &Operator, task: &Arn) {
+    let dms = &operator.cloud.dms;
+    let described = dms.call("DescribeReplicationTasks", &json!({})).unwrap();
+    let instance = &described["ReplicationTasks"][0]["ReplicationInstanceArn"];
+    for end in ["SourceEndpointArn", "TargetEndpointArn"] {
+        let endpoint = &described["ReplicationTasks"][0][end];
+        let of = json!({ "ReplicationInstanceArn": instance, "EndpointArn": endpoint });
+        dms.call("TestConnection", &of).unwrap();
+    }
+    let of = json!({ "ReplicationTaskArn": task.as_str(), "StartReplicationTaskType": "start-replication" });
+    dms.call("StartReplicationTask", &of).unwrap();
+    operator.runs(task).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_change_touches() {
+    let operator = Operator::new().await;
+    let dms = &operator.cloud.dms;
+    let ca = operator.cloud.ca_file().unwrap();
+    let ca = format!("SSL_CA={}", ca.display());
+    operator.make(&["deploy-database", &ca]).await.done();
+    let template = format!("TEMPLATE=cfn/{EXAMPLE}");
+    operator.make(&["package", &template]).await.done();
+    let packaged = operator.folder.path().join("stream.yaml");
+    let with_sluice = std::fs::read_to_string(&packaged).unwrap();
+
+    std::fs::write(&packaged, before_sluice(&operator).await).unwrap();
+    operator.make(&["deploy-stream"]).await.done();
+    let outputs = operator.cloud.outputs("sluice-stream").await.unwrap();
+    let [orders, customers] =
+        ["OrdersTaskArn", "CustomersTaskArn"].map(|name| Arn::new(&outputs[name]));
+    start(&operator, &orders).await;
+    assert_eq!(dms.status(&customers), Some(TaskStatus::Ready));
+
+    // Nothing of DMS changes. What runs goes on, and what never ran is started.
+    std::fs::write(&packaged, with_sluice).unwrap();
+    let said = operator.make(&["plan"]).await.done();
+    assert_says(&said, &["add     DmsPre ", "no DmsPreFunction yet"]);
+    assert_silent_about(&said, &["AWS::DMS::"]);
+    let said = operator.make(&["deploy-stream"]).await.done();
+    assert_says(
+        &said,
+        &["PausedTasks              0", "RunningTasks             2"],
+    );
+    assert_eq!(dms.runs(&orders).len(), 1);
+    operator.runs(&customers).await;
+
+    let changed = "PARAMETERS=OrdersTable=orders_%";
+    let said = operator.make(&["plan", changed]).await.done();
+    let parts = [
+        "(OrdersTask) is running: stop (since it changes (Modify of OrdersTask))",
+        "(CustomersTask) is running: leave: the deployment does not touch it",
+    ];
+    assert_says(&said, &parts);
+    let said = operator.make(&["deploy-stream", changed]).await.done();
+    assert_says(&said, &["PausedTasks              1"]);
+    operator.runs(&orders).await;
+    let runs = dms.runs(&orders);
+    let types: Vec<_> = runs.iter().map(|run| run.start_type).collect();
+    assert_eq!(types, [StartType::Start, StartType::Resume]);
+    assert_eq!(dms.runs(&customers).len(), 1);
+
+    operator.make(&["destroy", "YES=1"]).await.done();
+    assert!(operator.stacks().await.is_empty());
+    assert!(dms.violations().is_empty(), "{:?}", dms.violations());
+}
