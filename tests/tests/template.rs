@@ -8,6 +8,8 @@ mod custom_resources;
 mod database;
 #[path = "template/document.rs"]
 mod document;
+#[path = "template/documentation.rs"]
+mod documentation;
 #[path = "template/functions.rs"]
 mod functions;
 #[path = "template/last_words.rs"]
