@@ -41,12 +41,12 @@ def check_bucket(bucket: str) -> None:
         found = s3.head_bucket(Bucket=bucket)
     except ClientError as error:
         # S3 says no more than the number.
-        why = {
-            "301": "is in another region: Lambda takes functions from its own only",
-            "403": "is somebody else's, or these credentials may not look at it",
-            "404": f"is not there: aws s3 mb s3://{bucket}",
-        }.get(error.response["Error"]["Code"])
-        raise Failure(f"Bucket {bucket} {why}" if why else f"Bucket {bucket}: {error}") from None
+        number = error.response["Error"]["Code"]
+        if number == "403":
+            # Who may not look at it may still be allowed to write to it: the upload tells.
+            return
+        why = f" is not there: aws s3 mb s3://{bucket}" if number == "404" else f": {error}"
+        raise Failure(f"Bucket {bucket}{why}") from None
     region = found.get("BucketRegion") or s3.meta.region_name
     if region != s3.meta.region_name:
         raise Failure(
