@@ -7,7 +7,9 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from clients import client
+from failure import Failure
 
 POLL_SECONDS = 2
 # After this long without an event, say that all is well, and again.
@@ -144,7 +146,16 @@ def last_operation(stack_id: str) -> Operation:
 
 
 def follow(stack_id: str, after: str) -> Operation:
-    """Print the events that come after this one, until they end an operation."""
+    """Print the events that come after this one, until they end an operation. Failure if they can't be read."""
+    try:
+        return followed(stack_id, after)
+    except (BotoCoreError, ClientError) as error:
+        # Credentials that expire meanwhile, for one.
+        raise Failure(f"{error}\nWhat CloudFormation has begun goes on: `make status` shows how far it is.") from None
+
+
+def followed(stack_id: str, after: str) -> Operation:
+    """An operation, shown while it lasts."""
     operation, known = Operation(), {after}
     began = heard = time.monotonic()
     while not operation.end:
