@@ -75,6 +75,10 @@ async fn mistakes_are_named_before_anything_is_made() {
         assert_silent_about(&said, &["Traceback"]);
     }
 
+    let nowhere = ["package", "TEMPLATE=nowhere.yaml"];
+    let said = operator.make(&nowhere).await.failed();
+    assert_says(&said, &["Invalid template path nowhere.yaml"]);
+
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["account 000000000000, eu-west-1, at http://127"]);
     assert_says(&said, &["sluice-stream: there is no such stack"]);
