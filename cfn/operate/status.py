@@ -15,6 +15,9 @@ from stacks import Resource, Stack, resources
 RECENT = timedelta(minutes=15)
 LATENCIES = ("CDCLatencySource", "CDCLatencyTarget")
 
+# As many tasks as DMS describes in a call.
+PAGE = 100
+
 # The tag of a task that a deployment has paused.
 MARK = "sluice:paused-by"
 
@@ -55,8 +58,12 @@ def when(time: datetime) -> str:
 
 def tasks(found: list[Resource]) -> Iterator[str]:
     """Each task: its status, why it stopped, its mark and its latency."""
-    if not found:
-        return
+    for at in range(0, len(found), PAGE):
+        yield from few_tasks(found[at : at + PAGE])
+
+
+def few_tasks(found: list[Resource]) -> Iterator[str]:
+    """As many tasks as a call takes."""
     dms = client("dms")
     names = {it.id: it.name for it in found}
     filters = [{"Name": "replication-task-arn", "Values": list(names)}]
@@ -66,21 +73,29 @@ def tasks(found: list[Resource]) -> Iterator[str]:
     except dms.exceptions.ResourceNotFoundFault:
         # It knows none of them.
         described = []
-    latency = latencies(described)
+    latency, marked = latencies(described), marks(described)
     for task in described:
         arn = task["ReplicationTaskArn"]
-        tags = {tag["Key"]: tag["Value"] for tag in dms.list_tags_for_resource(ResourceArn=arn)["TagList"]}
         parts = [task["Status"]]
         if task["Status"] != "running":
             parts += [task[key] for key in ("StopReason", "LastFailureMessage") if task.get(key)]
-        if MARK in tags:
-            parts.append(f"paused by {tags[MARK]}, to be resumed")
+        if arn in marked:
+            parts.append(f"paused by {marked[arn]}, to be resumed")
         parts += [f"{name} {seconds:.0f} s" for name, seconds in latency.get(arn, {}).items()]
         if task["Status"] == "running" and arn not in latency:
             parts.append(f"no latency reported in {RECENT.seconds // 60} minutes")
         yield f"  task {task['ReplicationTaskIdentifier']} ({names.pop(arn)}): {', '.join(parts)}"
     for arn, name in names.items():
         yield f"  task {arn} ({name}): DMS does not know it"
+
+
+def marks(tasks: list[dict[str, Any]]) -> dict[str, str]:
+    """Who paused the tasks that are marked, by their ARNs."""
+    if not tasks:
+        return {}
+    arns = [task["ReplicationTaskArn"] for task in tasks]
+    tags = client("dms").list_tags_for_resource(ResourceArnList=arns)["TagList"]
+    return {tag["ResourceArn"]: tag["Value"] for tag in tags if tag["Key"] == MARK}
 
 
 @dataclass(frozen=True)

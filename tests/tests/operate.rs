@@ -8,6 +8,7 @@ mod own_template;
 mod states;
 
 use replication::task::Arn;
+use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use stage::cloud::root;
 use stage::dms::{Refusal, StartType};
@@ -195,6 +196,11 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     operator.cloud.dms.operator_stops(&task);
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["(ReplicationTask): stopped, Stop Reason NORMAL"]);
+    let mark = json!([{ "Key": PAUSE_MARK, "Value": "me" }]);
+    let mark = json!({ "ResourceArn": task.as_str(), "Tags": mark });
+    operator.cloud.dms.call("AddTagsToResource", &mark).unwrap();
+    let said = operator.make(&["status"]).await.done();
+    assert_says(&said, &["NORMAL, paused by me, to be resumed"]);
 
     let said = operator
         .make_and_type(&["destroy"], "sluice-streem\n")
