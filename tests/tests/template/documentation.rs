@@ -130,6 +130,22 @@ fn what_the_docs_name_of_the_templates_is_there() {
 }
 
 #[test]
+fn every_variable_that_the_programs_take_is_in_the_readme() {
+    let makefile = source("Makefile");
+    let exported = makefile
+        .lines()
+        .find_map(|it| it.strip_prefix("export ARCH "));
+    let (readme, mut seen) = (source("README.md"), 0);
+    let given = exported.unwrap().split(' ').filter(|it| *it != "PACKAGED");
+    for name in given.chain(["ARCH", "TEMPLATE"]) {
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+        assert!(makefile.contains(&format!("#   {name} ")), "{name}");
+        seen += 1;
+    }
+    assert!(seen > 5);
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     let pages = std::fs::read_dir(root().join("docs")).unwrap();
     let pages = pages.map(|it| format!("docs/{}", it.unwrap().file_name().to_string_lossy()));
