@@ -1,0 +1,131 @@
+//! Batches, as Lambda delivers them.
+
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+use std::io::ErrorKind;
+
+use change_event::{KinesisEvent, KinesisEventResponse, Malformed, Message, process};
+use serde_json::json;
+
+/// A base64 encoder for the few bytes of a test.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = bytes.chunks(3).flat_map(|chunk| {
+        let bits = (0..3).fold(0, |bits, at| {
+            bits << 8 | u32::from(*chunk.get(at).unwrap_or(&0))
+        });
+        let digit = move |at: usize| match chunk.len() < at {
+            true => '=',
+            false => char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]),
+        };
+        (0..4).map(digit)
+    });
+    groups.collect()
+}
+
+/// An event with these payloads; their sequence numbers count from 100.
+fn event(payloads: &[&str]) -> KinesisEvent {
+    let record = |(number, payload): (usize, &&str)| {
+        json!({
+            "eventID": format!("shardId-000000000000:{}", 100 + number), "eventSource": "aws:kinesis",
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0", "partitionKey": "shop.orders", "sequenceNumber": (100 + number).to_string(),
+                "data": base64(payload.as_bytes()), "approximateArrivalTimestamp": 1_795_255_200.25,
+            },
+        })
+    };
+    let records: Vec<_> = payloads.iter().enumerate().map(record).collect();
+    serde_json::from_value(json!({ "Records": records })).unwrap()
+}
+
+fn insert(id: u32) -> String {
+    json!({
+        "data": { "id": id },
+        "metadata": {
+            "timestamp": "2026-11-21T10:00:00Z", "record-type": "data", "operation": "insert",
+            "schema-name": "shop", "table-name": "orders",
+        },
+    })
+    .to_string()
+}
+
+fn id(message: &Message) -> u32 {
+    match message {
+        Message::Change(change) => change.data.get("id").unwrap().decode().unwrap(),
+        Message::Control(control) => panic!("{control:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_handled_in_order_and_answered_without_failures() {
+    let payloads = [1, 2, 3].map(insert);
+    let mut seen = Vec::new();
+    let event = event(&payloads.each_ref().map(String::as_str));
+    let outcome = process(&event, async |message| {
+        seen.push(id(&message));
+        Ok::<_, std::io::Error>(())
+    })
+    .await;
+    assert_eq!(outcome.done, 3);
+    assert_eq!(seen, [1, 2, 3]);
+    let response = KinesisEventResponse::from(outcome);
+    let response = serde_json::to_value(response).unwrap();
+    assert_eq!(response, json!({ "batchItemFailures": [] }));
+}
+
+#[tokio::test]
+async fn a_failure_ends_the_batch_and_is_where_lambda_starts_again() {
+    let payloads = [1, 2, 3].map(insert);
+    let mut seen = Vec::new();
+    let event = event(&payloads.each_ref().map(String::as_str));
+    let outcome = process(&event, async |message| {
+        seen.push(id(&message));
+        match id(&message) {
+            2 => Err(std::io::Error::new(ErrorKind::TimedOut, "no room")),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    assert_eq!(
+        seen,
+        [1, 2],
+        "the third one keeps its place behind the second"
+    );
+    assert_eq!(outcome.done, 1);
+    assert_eq!(
+        outcome.failure.as_ref().unwrap().to_string(),
+        "record 101: no room"
+    );
+    let response = serde_json::to_value(KinesisEventResponse::from(outcome)).unwrap();
+    assert_eq!(
+        response,
+        json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] })
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_named_and_nothing_behind_it_is_handled() {
+    let payloads = [insert(1), "{\"data\": tru".to_owned(), insert(3)];
+    let mut seen = Vec::new();
+    let event = event(&payloads.each_ref().map(String::as_str));
+    let outcome = process(&event, async |message| {
+        seen.push(id(&message));
+        Ok::<_, std::io::Error>(())
+    })
+    .await;
+    assert_eq!(seen, [1]);
+    let failure = outcome.failure.unwrap();
+    assert_eq!(failure.sequence_number, "101");
+    assert_eq!(
+        failure.to_string(),
+        "record 101: no JSON object (line 1, column 12)"
+    );
+    assert!(failure.error.is::<Malformed>());
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_done() {
+    let outcome = process(&event(&[]), async |_| Ok::<_, std::io::Error>(())).await;
+    assert_eq!(outcome.done, 0);
+    assert!(outcome.failure.is_none());
+}
