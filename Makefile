@@ -5,6 +5,7 @@
 #   STACK            the name of the stream's stack (sluice-stream)
 #   DATABASE_STACK   the name of the database's (sluice-database)
 #   ARCHIVE_STACK    the name of the archive's (sluice-archive)
+#   EXAMPLES_STACK   the name of the examples' (sluice-examples)
 #   DATABASE_NAME    the database to create and to capture (app)
 #   PARAMETERS       more parameters of the templates, as Name=Value words, quoted as for a shell
 #   PARAMETERS_FILE  the same in a file, as a JSON object
@@ -20,6 +21,7 @@ ARCH ?= $(HOST_ARCH)
 STACK ?= sluice-stream
 DATABASE_STACK ?= sluice-database
 ARCHIVE_STACK ?= sluice-archive
+EXAMPLES_STACK ?= sluice-examples
 DATABASE_NAME ?=
 BUCKET ?=
 PARAMETERS ?=
@@ -27,7 +29,8 @@ PARAMETERS_FILE ?=
 SSL_CA ?=
 YES ?=
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
-export ARCH STACK DATABASE_STACK ARCHIVE_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES PACKAGED
+export ARCH STACK DATABASE_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES
+export PACKAGED
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,8 +38,8 @@ OPERATE := $(BIN)/python -B cfn/operate
 PACKAGED := target/cfn
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup build test test-mysql demo cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
-  status destroy fault-table rds-bundle clean
+.PHONY: help setup build examples test test-mysql demo cloud lint package package-examples deploy deploy-database \
+  deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,14 +58,20 @@ $(VENV)/.ready: cfn/operate/requirements.txt tests/cloud/requirements.txt
 build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstrap (ARCH=arm64 for Graviton)
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
+EXAMPLES := --example stream-subscriber --example row-writer
+
+examples: $(VENV)/.ready ## the two example functions, a consumer and a row writer, likewise
+	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(EXAMPLES)
+
 # What runs on this machine: on Linux the functions as Lambda gets them; elsewhere the same sources for this system.
 .PHONY: functions
 ifeq ($(shell uname -s),Linux)
 functions: ARCH := $(HOST_ARCH)
-functions: build
+functions: build examples
 else
 functions: $(VENV)/.ready
 	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local
+	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local $(EXAMPLES)
 export SLUICE_LAMBDA_DIR := $(CURDIR)/target/local
 endif
 
@@ -92,14 +101,23 @@ lint: $(VENV)/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, yamllint
 	ruff check --no-cache cfn/operate
 	ruff format --no-cache --check cfn/operate
 
+package: TEMPLATES := database stream archive
 package: build ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
-	@test -n "$(BUCKET)" || { echo "Name the bucket: make package BUCKET=my-artifacts" >&2; exit 1; }
-	@mkdir -p "$(PACKAGED)"
-	@for name in database stream archive; do \
-	  aws cloudformation package --template-file cfn/$$name.yaml --s3-bucket "$(BUCKET)" \
-	    --output-template-file "$(PACKAGED)/$$name.yaml" 2>&1 >/dev/null \
-	    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
-	done
+	@$(UPLOAD)
+
+package-examples: TEMPLATES := examples
+package-examples: examples
+	@$(UPLOAD)
+
+define UPLOAD
+test -n "$(BUCKET)" || { echo "Name the bucket: make package BUCKET=my-artifacts" >&2; exit 1; }; \
+mkdir -p "$(PACKAGED)"; \
+for name in $(TEMPLATES); do \
+  aws cloudformation package --template-file cfn/$$name.yaml --s3-bucket "$(BUCKET)" \
+    --output-template-file "$(PACKAGED)/$$name.yaml" 2>&1 >/dev/null \
+    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
+done
+endef
 
 deploy: deploy-database deploy-stream ## both stacks, into whatever account or endpoint is configured (BUCKET=…)
 
@@ -111,6 +129,9 @@ deploy-stream: package ## the stream's stack alone; with a database of your own:
 
 deploy-archive: package ## the archive of the stream's records in S3
 	@$(OPERATE) deploy-archive
+
+deploy-examples: package-examples ## a consumer that logs the changes of a table, and a function that writes rows to try it
+	@$(OPERATE) deploy-examples
 
 plan: package ## what `make deploy` would change, and which tasks would pause; nothing is changed
 	@$(OPERATE) plan

@@ -1,6 +1,6 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
-    python cfn/operate deploy-database|deploy-stream|deploy-archive|plan|status|destroy
+    python cfn/operate deploy-database|deploy-stream|deploy-archive|deploy-examples|plan|status|destroy
 
 It is told by the Makefile's variables (settings.py), talks to the account or the
 endpoint that the environment configures, and ends with 1 and the reason on failure.
@@ -37,6 +37,7 @@ COMMANDS = {
     "deploy-database": lambda settings: deploy.database(settings).run(),
     "deploy-stream": lambda settings: deploy.stream(settings).run(),
     "deploy-archive": lambda settings: deploy.archive(settings).run(),
+    "deploy-examples": lambda settings: deploy.examples(settings).run(),
     "plan": plan_all,
     "status": status.run,
     "destroy": destroy.run,

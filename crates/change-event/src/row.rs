@@ -1,6 +1,7 @@
 //! A row, or any other set of named values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -87,5 +88,12 @@ impl Row {
         wanted: &'static str,
     ) -> Result<T, Malformed> {
         self.take(path, wanted)?.ok_or(Malformed::Missing(path))
+    }
+}
+
+/// The row as a JSON object on one line.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }

@@ -274,6 +274,7 @@ fn a_row_comes_and_goes_with_all_its_columns() {
     for operation in ["load", "insert"] {
         let came = change(operation, json!({ "data": row }));
         assert_eq!(came.difference().to_string(), r#"example "a", id 1"#);
+        assert_eq!(came.data.to_string(), r#"{"example":"a","id":1}"#);
         assert!(matches!(came.difference().of("id"), Fate::Added(_)));
     }
     for before in [json!(null), json!({}), row.clone(), json!({ "id": 1 })] {
