@@ -13,13 +13,14 @@ async fn main() -> Result<(), Error> {
         .with_ansi(false)
         .with_target(false)
         .init();
-    let answer =
-        async |event: LambdaEvent<KinesisEvent>| Ok::<_, Error>(consume(event.payload).await);
-    lambda_runtime::run(service_fn(answer)).await
+    lambda_runtime::run(service_fn(|event: LambdaEvent<KinesisEvent>| {
+        consume(event.payload)
+    }))
+    .await
 }
 
-/// Takes a batch. What could not be taken is in the answer, and comes again.
-async fn consume(event: KinesisEvent) -> KinesisEventResponse {
+/// Takes a batch. From the record on that could not be taken, it comes again.
+async fn consume(event: KinesisEvent) -> Result<KinesisEventResponse, Error> {
     let outcome = process(&event, async |message| {
         match message {
             Message::Change(change) => show(&change),
@@ -34,7 +35,7 @@ async fn consume(event: KinesisEvent) -> KinesisEventResponse {
     if let Some(failure) = &outcome.failure {
         error!(records.done = outcome.done, "{failure}");
     }
-    outcome.into()
+    Ok(outcome.answer()?)
 }
 
 fn show(change: &Change) {

@@ -20,9 +20,9 @@ pub struct Failure {
     pub error: BoxError,
 }
 
-/// How far a batch came. Hand it back to Lambda, as a [`KinesisEventResponse`].
+/// How far a batch came. Lambda has to hear of it: see [`answer`](Self::answer).
 #[derive(Debug)]
-#[must_use = "Lambda has to hear where the batch stopped, or it drops what comes after"]
+#[must_use = "Lambda takes a function that returns anything else for one that handled everything"]
 pub struct Outcome {
     /// How many records are done.
     pub done: usize,
@@ -30,20 +30,39 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
+impl Outcome {
+    /// What the function returns: an answer that makes Lambda deliver the batch again from the failed record on, or all of
+    /// it as done.
+    ///
+    /// The event-source mapping has to have `FunctionResponseTypes: [ReportBatchItemFailures]`. **Without it, Lambda takes
+    /// any answer for success, and what comes after the failed record is lost to the consumer.** A function whose mapping
+    /// lacks it returns [`failure`](Self::failure) as its error instead.
+    ///
+    /// # Errors
+    /// The failure, if it was the first record. Nothing is done then, so that the batch failed as a whole; and only for
+    /// errors does `BisectBatchOnFunctionError` halve a batch, until the record is alone and can be given up without its
+    /// neighbours.
+    pub fn answer(self) -> Result<KinesisEventResponse, Failure> {
+        let mut response = KinesisEventResponse::default();
+        match self.failure {
+            Some(failure) if self.done == 0 => return Err(failure),
+            // One is enough: Lambda goes back to the lowest sequence number.
+            Some(failure) => response.add_failure(failure.sequence_number),
+            None => {}
+        }
+        Ok(response)
+    }
+}
+
 /// Reads the records of an event and hands them to `handle`, one after the other. It stops at the first that can't be
 /// read or handled: the order of a key's changes is worth more than the speed of the others.
-///
-/// The outcome becomes the function's answer, which makes Lambda deliver the batch again from the failed record on. The
-/// event-source mapping has to have `FunctionResponseTypes: [ReportBatchItemFailures]`. **Without it, Lambda takes any
-/// answer for success, and what comes after the failed record is lost to the consumer**; a function without it has to
-/// return `outcome.failure` as its error.
 ///
 /// Whatever is delivered may have been delivered before, by Lambda or by DMS: `handle` has to bear it.
 ///
 /// ```
-/// use change_event::{KinesisEvent, KinesisEventResponse, Message, process};
+/// use change_event::{Failure, KinesisEvent, KinesisEventResponse, Message, process};
 ///
-/// async fn function(event: KinesisEvent) -> KinesisEventResponse {
+/// async fn function(event: KinesisEvent) -> Result<KinesisEventResponse, Failure> {
 ///     let outcome = process(&event, async |message| match message {
 ///         Message::Change(change) => store(&change.metadata.table.name, &change.data).await,
 ///         Message::Control(_) => Ok(()),
@@ -52,7 +71,7 @@ pub struct Outcome {
 ///     if let Some(failure) = &outcome.failure {
 ///         tracing::error!("{failure}");
 ///     }
-///     outcome.into()
+///     outcome.answer()
 /// }
 ///
 /// async fn store(table: &str, row: &change_event::Row) -> std::io::Result<()> {
@@ -82,16 +101,5 @@ where
     Outcome {
         done: event.records.len(),
         failure: None,
-    }
-}
-
-impl From<Outcome> for KinesisEventResponse {
-    fn from(outcome: Outcome) -> Self {
-        let mut response = Self::default();
-        if let Some(failure) = outcome.failure {
-            // One is enough: Lambda goes back to the lowest sequence number.
-            response.add_failure(failure.sequence_number);
-        }
-        response
     }
 }

@@ -4,7 +4,7 @@
 
 use std::io::ErrorKind;
 
-use change_event::{KinesisEvent, KinesisEventResponse, Malformed, Message, process};
+use change_event::{KinesisEvent, Malformed, Message, process};
 use serde_json::json;
 
 /// A base64 encoder for the few bytes of a test.
@@ -68,7 +68,7 @@ async fn a_batch_is_handled_in_order_and_answered_without_failures() {
     .await;
     assert_eq!(outcome.done, 3);
     assert_eq!(seen, [1, 2, 3]);
-    let response = KinesisEventResponse::from(outcome);
+    let response = outcome.answer().unwrap();
     let response = serde_json::to_value(response).unwrap();
     assert_eq!(response, json!({ "batchItemFailures": [] }));
 }
@@ -96,7 +96,7 @@ async fn a_failure_ends_the_batch_and_is_where_lambda_starts_again() {
         outcome.failure.as_ref().unwrap().to_string(),
         "record 101: no room"
     );
-    let response = serde_json::to_value(KinesisEventResponse::from(outcome)).unwrap();
+    let response = serde_json::to_value(outcome.answer().unwrap()).unwrap();
     assert_eq!(
         response,
         json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] })
@@ -128,4 +128,16 @@ async fn an_empty_batch_is_done() {
     let outcome = process(&event(&[]), async |_| Ok::<_, std::io::Error>(())).await;
     assert_eq!(outcome.done, 0);
     assert!(outcome.failure.is_none());
+}
+
+#[tokio::test]
+async fn a_batch_of_which_nothing_is_done_fails_as_a_whole_so_that_lambda_divides_it() {
+    let payloads = [insert(1), insert(2)];
+    let event = event(&payloads.each_ref().map(String::as_str));
+    let outcome = process(&event, async |_| {
+        Err(std::io::Error::new(ErrorKind::TimedOut, "no room"))
+    })
+    .await;
+    let error = outcome.answer().unwrap_err();
+    assert_eq!(error.to_string(), "record 100: no room");
 }
