@@ -34,7 +34,8 @@ async fn operate(cloud: &Cloud, command: &str, parameters: &Value) -> Vec<String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_consumer_is_called_with_the_records_of_its_table_and_the_writer_writes() {
+async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read_and_the_writer_writes()
+ {
     let cloud = Cloud::start_at(Pace::immediate()).await.unwrap();
     cloud.package("examples.yaml").await.unwrap();
     let mut play = Play::new(cloud).await.unwrap();
@@ -42,9 +43,9 @@ async fn the_consumer_is_called_with_the_records_of_its_table_and_the_writer_wri
     play.stream(&mut |_| {}).await.unwrap();
     let cloud = &play.cloud;
 
-    let ca = json!({ "SslCa": cloud.rds.ca_pem() });
-    operate(cloud, "deploy-examples", &ca).await;
-    let again = operate(cloud, "deploy-examples", &ca).await;
+    let parameters = json!({ "SslCa": cloud.rds.ca_pem(), "MaximumRetryAttempts": 1 });
+    operate(cloud, "deploy-examples", &parameters).await;
+    let again = operate(cloud, "deploy-examples", &parameters).await;
     assert!(
         again.iter().any(|it| it.contains("nothing to change")),
         "{again:?}"
@@ -69,19 +70,22 @@ async fn the_consumer_is_called_with_the_records_of_its_table_and_the_writer_wri
         json!({ "id": 641, "word": "bye" }),
     );
     let other = record("insert", json!({ "data": { "id": 642 } }));
-    let records = [
+    let stream = format!("--stream-name={stream}");
+    let mut numbers = Vec::new();
+    for record in [
         record("insert", json!({ "data": old })),
         other.replace("sluice_probe", "examples"),
+        r#"{"metadata": {"table-name": "sluice_probe"}}"#.to_owned(),
         record("update", json!({ "data": new, "before": old })),
-    ];
-    let stream = format!("--stream-name={stream}");
-    for record in records {
+    ] {
         let data = format!("--data={record}");
         let put = ["kinesis", "put-record", &stream, "--partition-key=blog"];
-        aws(cloud, &[&put[..], &[&data]].concat()).await;
+        let answer = aws(cloud, &[&put[..], &[&data]].concat()).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        numbers.push(answer["SequenceNumber"].as_str().unwrap().to_owned());
     }
 
-    // They come in order: once the last one is there, nothing before it is missing.
+    // They come in order: once the last one is there, all before it are dealt with.
     let (mut watch, mut log) = (Watch::default(), Vec::new());
     let until = Instant::now() + Duration::from_secs(120);
     let shown = |log: &[String], what: &str| log.iter().filter(|it| it.contains(what)).count();
@@ -103,6 +107,24 @@ async fn the_consumer_is_called_with_the_records_of_its_table_and_the_writer_wri
         "{log:#?}"
     );
     assert_eq!(shown(&log, r#""id":642"#), 0, "{log:#?}");
+
+    // What could not be read was tried again and put aside, without its neighbours.
+    let said = format!("record {}: `metadata.record-type` is missing", numbers[2]);
+    assert!(shown(&log, &said) >= 2, "{log:#?}");
+    let queue = format!("--queue-url={}", outputs["FailureQueueUrl"]);
+    // For SQS, the command line takes no endpoint from the environment.
+    let mut environment = cloud.environment().into_iter();
+    let endpoint = environment.find(|(name, _)| *name == "AWS_ENDPOINT_URL");
+    let endpoint = format!("--endpoint-url={}", endpoint.unwrap().1);
+    let told = aws(cloud, &["sqs", "receive-message", &queue, &endpoint]).await;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let message = told["Messages"][0]["Body"].as_str().unwrap();
+    let message: Value = serde_json::from_str(message).unwrap();
+    let given_up = &message["KinesisBatchInfo"];
+    assert_eq!(given_up["startSequenceNumber"], numbers[2].as_str());
+    assert_eq!(given_up["endSequenceNumber"], numbers[2].as_str());
+    let condition = &message["requestContext"]["condition"];
+    assert_eq!(*condition, "RetryAttemptsExhausted");
 
     // The examples sit in the database's network, and go before it.
     let said = operate(cloud, "destroy", &json!({})).await;
