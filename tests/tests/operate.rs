@@ -45,6 +45,9 @@ async fn mistakes_are_named_before_anything_is_made() {
     }
     let said = operator.make(&["package", "BUCKET="]).await.failed();
     assert_says(&said, &["Name the bucket"]);
+    operator.make(&["package-examples"]).await.done();
+    let said = operator.make(&["deploy-examples"]).await.failed();
+    assert_says(&said, &["sluice-examples needs a stream"]);
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["sluice-stream: there is no such stack"]);
     let said = operator.make(&["destroy"]).await.done();
