@@ -5,6 +5,7 @@ mod cloud;
 #[path = "subscriber/row_writer.rs"]
 mod row_writer;
 
+use change_event::KinesisEvent;
 use serde_json::{Value, json};
 use stage::lambda::Function;
 
@@ -19,37 +20,27 @@ fn record(operation: &str, fields: Value) -> String {
     record.to_string()
 }
 
-/// A base64 encoder for the few bytes of a test.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |chunk: &[u8]| {
-        let byte = |at: usize| chunk.get(at).map_or(0, |byte| u32::from(*byte));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        let digit = |at: usize| char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]);
-        (0..4)
-            .map(|at| if at > chunk.len() { '=' } else { digit(at) })
-            .collect::<String>()
-    };
-    bytes.chunks(3).map(group).collect()
-}
-
 /// An event as Lambda makes one of a batch. The sequence numbers count from 100.
 fn event(payloads: &[String]) -> Value {
-    let record = |(number, payload): (usize, &String)| {
+    let record = |number: usize| {
         json!({
             "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record", "awsRegion": "eu-west-1",
-            "eventID": format!("shardId-000000000000:{}", 100 + number),
+            "eventID": format!("shardId-000000000000:{number}"),
             "eventSourceARN": "arn:aws:kinesis:eu-west-1:123456789012:stream/changes",
             "invokeIdentityArn": "arn:aws:iam::123456789012:role/consumer",
             "kinesis": {
                 "kinesisSchemaVersion": "1.0", "partitionKey": "blog.sluice_probe", "encryptionType": "KMS",
-                "sequenceNumber": (100 + number).to_string(), "data": base64(payload.as_bytes()),
-                "approximateArrivalTimestamp": 1_795_255_200.25,
+                "sequenceNumber": number.to_string(), "data": "", "approximateArrivalTimestamp": 1_795_255_200.25,
             },
         })
     };
-    let records: Vec<Value> = payloads.iter().enumerate().map(record).collect();
-    json!({ "Records": records })
+    let records: Vec<Value> = (100..100 + payloads.len()).map(record).collect();
+    let mut event: KinesisEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
+    // On the wire, in base64.
+    for (record, payload) in event.records.iter_mut().zip(payloads) {
+        record.kinesis.data.extend(payload.bytes());
+    }
+    serde_json::to_value(event).unwrap()
 }
 
 async fn subscriber() -> Function {

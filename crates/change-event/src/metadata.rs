@@ -41,7 +41,7 @@ pub struct Metadata {
     pub commit_timestamp: Option<OffsetDateTime>,
     /// Where the change stands in the database's log, likewise.
     pub stream_position: Option<String>,
-    /// All else, by DMS's names.
+    /// All else, by DMS's names; of the optional fields above also what is not of the form that is known.
     pub other: Row,
 }
 
@@ -53,12 +53,12 @@ impl Metadata {
                 name: fields.require("metadata.table-name", "a string")?,
             },
             timestamp: fields.require::<Time>("metadata.timestamp", TIME)?.0,
-            transaction_id: number(&mut fields, "metadata.transaction-id")?,
-            transaction_record_id: number(&mut fields, "metadata.transaction-record-id")?,
-            commit_timestamp: fields
-                .take::<Time>("metadata.commit-timestamp", TIME)?
-                .map(|time| time.0),
-            stream_position: fields.take("metadata.stream-position", "a string")?,
+            transaction_id: fields.claim("transaction-id", number),
+            transaction_record_id: fields.claim("transaction-record-id", number),
+            commit_timestamp: fields.claim("commit-timestamp", |value| {
+                Some(value.decode::<Time>().ok()?.0)
+            }),
+            stream_position: fields.claim("stream-position", |value| value.decode().ok()),
             other: fields,
         })
     }
@@ -70,12 +70,6 @@ const TIME: &str = "a time such as 2026-01-31T12:00:00.123456Z";
 struct Time(#[serde(with = "time::serde::rfc3339")] OffsetDateTime);
 
 /// A number, with quotes around it or without.
-fn number(fields: &mut Row, field: &'static str) -> Result<Option<u64>, Malformed> {
-    let wanted = "a whole number";
-    let read = |value: Value| {
-        let text = value.text().trim_matches('"');
-        text.parse()
-            .map_err(|_| Malformed::Unexpected { field, wanted })
-    };
-    fields.take(field, wanted)?.map(read).transpose()
+fn number(value: &Value) -> Option<u64> {
+    value.text().trim_matches('"').parse().ok()
 }

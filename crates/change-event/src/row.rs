@@ -59,6 +59,17 @@ impl Row {
         serde_json::from_str(&serde_json::to_string(self)?)
     }
 
+    /// Takes a field out if it can be read; otherwise it stays, for whoever can.
+    pub(crate) fn claim<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let read = read(self.0.get(name)?)?;
+        self.0.remove(name);
+        Some(read)
+    }
+
     /// Takes the field out that a path ends with; `None` if it isn't there or null.
     ///
     /// # Errors

@@ -108,6 +108,24 @@ fn a_transaction_in_quotes_is_the_same_and_a_missing_one_is_none() {
 }
 
 #[test]
+fn a_detail_of_another_form_than_the_known_one_is_kept_and_costs_no_record() {
+    let mut document = json!({ "data": {}, "metadata": metadata("data", "insert") });
+    document["metadata"]["transaction-id"] = json!("binlog.7:4");
+    document["metadata"]["commit-timestamp"] = json!("2026-11-21 10:00:00");
+    let message = Message::parse(document.to_string().as_bytes()).unwrap();
+    let metadata = message.metadata();
+    assert_eq!(
+        (metadata.transaction_id, metadata.commit_timestamp),
+        (None, None)
+    );
+    assert_eq!(text(&metadata.other, "transaction-id"), "\"binlog.7:4\"");
+    assert_eq!(
+        text(&metadata.other, "commit-timestamp"),
+        "\"2026-11-21 10:00:00\""
+    );
+}
+
+#[test]
 fn both_formats_are_read_the_same() {
     let document =
         json!({ "data": { "id": 1, "tags": "[1, 2]" }, "metadata": metadata("data", "insert") });
