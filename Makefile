@@ -6,6 +6,7 @@
 #   TEMPLATE         the template of the stream's stack (cfn/stream.yaml), for one of your own
 #   DATABASE_STACK   the name of the database's (sluice-database)
 #   ARCHIVE_STACK    the name of the archive's (sluice-archive)
+#   EXAMPLES_STACK   the name of the examples' (sluice-examples)
 #   DATABASE_NAME    the database to create and to capture (app)
 #   PARAMETERS       more parameters of the templates, as Name=Value words, quoted as for a shell
 #   PARAMETERS_FILE  the same in a file, as a JSON object
@@ -22,6 +23,7 @@ STACK ?= sluice-stream
 TEMPLATE ?= cfn/stream.yaml
 DATABASE_STACK ?= sluice-database
 ARCHIVE_STACK ?= sluice-archive
+EXAMPLES_STACK ?= sluice-examples
 DATABASE_NAME ?=
 BUCKET ?=
 PARAMETERS ?=
@@ -29,7 +31,8 @@ PARAMETERS_FILE ?=
 SSL_CA ?=
 YES ?=
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
-export ARCH STACK DATABASE_STACK ARCHIVE_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES PACKAGED
+export ARCH STACK DATABASE_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES
+export PACKAGED
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,8 +47,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One after the other, also under -j: the stream's stack is made from the database's outputs.
 .NOTPARALLEL:
 
-.PHONY: help setup account build test test-mysql demo bench cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
-  status destroy fault-table rds-bundle clean
+.PHONY: help setup account build examples test test-mysql demo bench cloud lint package package-examples deploy \
+  deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -70,14 +73,20 @@ $(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
 build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstrap (ARCH=arm64 for Graviton)
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
+EXAMPLES := --example stream-subscriber --example row-writer
+
+examples: $(VENV)/.ready ## the two example functions, a consumer and a row writer, likewise
+	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(EXAMPLES)
+
 # What runs on this machine: on Linux the functions as Lambda gets them; elsewhere the same sources for this system.
 .PHONY: functions
 ifeq ($(shell uname -s),Linux)
 functions: ARCH := $(HOST_ARCH)
-functions: build
+functions: build examples
 else
 functions: $(VENV)/.ready
 	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local
+	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local $(EXAMPLES)
 export SLUICE_LAMBDA_DIR := $(CURDIR)/target/local
 endif
 
@@ -116,13 +125,22 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account
 
+package: TEMPLATES := database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml
 package: account build ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
-	@mkdir -p "$(PACKAGED)"
-	@for template in database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml; do \
-	  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$(BUCKET)" \
-	    --output-template-file "$(PACKAGED)/$${template%%=*}.yaml" 2>&1 >/dev/null \
-	    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
-	done
+	@$(UPLOAD)
+
+package-examples: TEMPLATES := examples=cfn/examples.yaml
+package-examples: account examples
+	@$(UPLOAD)
+
+define UPLOAD
+mkdir -p "$(PACKAGED)"; \
+for template in $(TEMPLATES); do \
+  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$(BUCKET)" \
+    --output-template-file "$(PACKAGED)/$${template%%=*}.yaml" 2>&1 >/dev/null \
+    | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
+done
+endef
 
 deploy: deploy-database deploy-stream ## both stacks, into whatever account or endpoint is configured (BUCKET=…)
 
@@ -134,6 +152,9 @@ deploy-stream: package ## the stream's stack alone; with a database of your own:
 
 deploy-archive: package ## the archive of the stream's records in S3
 	@$(OPERATE) deploy-archive
+
+deploy-examples: package-examples ## a consumer that logs the changes of a table, and a function that writes rows to try it
+	@$(OPERATE) deploy-examples
 
 plan: package ## what `make deploy` would change, and which tasks would pause; nothing is changed
 	@$(OPERATE) plan

@@ -1,6 +1,6 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
-    python cfn/operate account|deploy-database|deploy-stream|deploy-archive|plan|status|destroy
+    python cfn/operate account|deploy-database|deploy-stream|deploy-archive|deploy-examples|plan|status|destroy
 
 `account` looks whether there are an account and a bucket to work with. All are told
 by the Makefile's variables (settings.py), talk to the account or the endpoint that the
@@ -41,6 +41,7 @@ COMMANDS = {
     "deploy-database": lambda settings: deploy.database(settings).run(),
     "deploy-stream": lambda settings: deploy.stream(settings).run(),
     "deploy-archive": lambda settings: deploy.archive(settings).run(),
+    "deploy-examples": lambda settings: deploy.examples(settings).run(),
     "plan": plan_all,
     "status": status.run,
     "destroy": destroy.run,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 import events
 import templates
@@ -26,6 +27,11 @@ ROLES = {"CreateDmsVpcRole": "dms-vpc-role", "CreateDmsLogsRole": "dms-cloudwatc
 
 # The archive's parameters that are outputs of the stream's stack under the same names.
 FOR_ARCHIVE = ("StreamArn", "StreamKeyArn", "AlarmTopicArn")
+
+# The examples' parameters, by the parameters of the stream's stack that they are taken from.
+FOR_ROW_WRITER = {"SubnetIds": "SubnetIds", "SecurityGroupIds": "SecurityGroupIds", "DatabaseName": "SchemaName"}
+
+TEMPLATES = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,28 @@ def archive(settings: Settings) -> Deployment:
     )
 
 
+def examples(settings: Settings) -> Deployment:
+    """The examples' stack. Failure if there is no stream to consume."""
+    template = templates.packaged(settings.packaged / "examples.yaml")
+    stream, database = Stack.find(settings.stack), Stack.find(settings.database_stack)
+    if not (stream and "StreamArn" in stream.outputs):
+        raise Failure(f"{settings.examples_stack} needs a stream: deploy {settings.stack} first (make deploy-stream)")
+    taken = {name: stream.outputs[name] for name in ("StreamArn", "StreamKeyArn") if name in stream.outputs}
+    taken |= {name: stream.parameters[theirs] for name, theirs in FOR_ROW_WRITER.items()}
+    # In a database that the stream doesn't read, nobody would see the rows.
+    if database and database.outputs.get("VpcId") == stream.parameters["VpcId"]:
+        taken["SecretArn"] = database.outputs["MasterSecretArn"]
+    if settings.ssl_ca:
+        taken["SslCa"] = settings.ssl_ca
+    return Deployment(
+        stack=settings.examples_stack,
+        template=template,
+        capability="CAPABILITY_IAM",
+        parameters={"Architecture": settings.architecture, **taken, **known(settings, template)},
+        bucket=settings.bucket,
+    )
+
+
 def source(settings: Settings, template: str) -> dict[str, str]:
     """Where the stream's database is, if it is the database's stack that says so."""
     anchor = database_parameter(settings, template)
@@ -186,8 +214,8 @@ def known(settings: Settings, template: str) -> dict[str, str]:
     """The parameters that this template has. Failure if one belongs to none."""
     names = set(parameters(template))
     others = settings.parameters.keys() - names
-    for path in settings.packaged.glob("*.yaml"):
-        others -= set(parameters(templates.packaged(path)))
+    for path in TEMPLATES.glob("*.yaml"):
+        others -= set(parameters(path.read_text(encoding="utf-8")))
     if others:
         raise Failure(f"no template has a parameter {', '.join(sorted(others))}")
     return {name: value for name, value in settings.parameters.items() if name in names}

@@ -22,7 +22,7 @@ STORES = ("AWS::Kinesis::Stream", "AWS::RDS::DBCluster", "AWS::S3::Bucket")
 
 def run(settings: Settings) -> None:
     """Delete the stacks, each before the one that it needs. Failure if nobody agrees, or one can't be deleted."""
-    names = (settings.archive_stack, settings.stack, settings.database_stack)
+    names = (settings.examples_stack, settings.archive_stack, settings.stack, settings.database_stack)
     stacks = [stack for name in names if (stack := Stack.find(name))]
     if not stacks:
         print(f"There is no stack {', '.join(names)}.")

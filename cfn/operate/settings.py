@@ -16,6 +16,7 @@ class Settings:
     stack: str
     database_stack: str
     archive_stack: str
+    examples_stack: str
     database_name: str
     architecture: str
     bucket: str
@@ -35,6 +36,7 @@ class Settings:
             stack=given("STACK") or "sluice-stream",
             database_stack=given("DATABASE_STACK") or "sluice-database",
             archive_stack=given("ARCHIVE_STACK") or "sluice-archive",
+            examples_stack=given("EXAMPLES_STACK") or "sluice-examples",
             database_name=given("DATABASE_NAME", ""),
             architecture=given("ARCH") or "x86_64",
             bucket=given("BUCKET", ""),

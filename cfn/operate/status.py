@@ -28,7 +28,7 @@ SPANS = re.compile(r"\s*[A-Z]+ .*?\}: ")
 
 def run(settings: Settings) -> None:
     """Print all there is to know."""
-    for name in (settings.database_stack, settings.stack, settings.archive_stack):
+    for name in (settings.database_stack, settings.stack, settings.archive_stack, settings.examples_stack):
         stack = Stack.find(name)
         for line in of_stack(stack) if stack else [f"{name}: there is no such stack"]:
             print(line)

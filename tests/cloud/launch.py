@@ -65,6 +65,7 @@ def main() -> None:
 
     import alarms
     import async_calls
+    import batches
     import change_sets
     import custom_resources
     import dms
@@ -78,8 +79,8 @@ def main() -> None:
     import stack_events
 
     # stack_events last: it sees an event after the others have settled what it says.
-    for part in (lambda_runs, async_calls, custom_resources, generated_secrets, alarms, dms, network, permissions, rds,
-                 stack_engine, rollback, change_sets, stack_events):
+    for part in (lambda_runs, async_calls, batches, custom_resources, generated_secrets, alarms, dms, network, permissions,
+                 rds, stack_engine, rollback, change_sets, stack_events):
         part.install()
 
     sys.argv = sys.argv[:1]

@@ -79,7 +79,9 @@ async fn mistakes_are_named_before_anything_is_made() {
     let nowhere = ["package", "TEMPLATE=nowhere.yaml"];
     let said = operator.make(&nowhere).await.failed();
     assert_says(&said, &["Invalid template path nowhere.yaml"]);
-
+    operator.make(&["package-examples"]).await.done();
+    let said = operator.make(&["deploy-examples"]).await.failed();
+    assert_says(&said, &["sluice-examples needs a stream"]);
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["account 000000000000, eu-west-1, at http://127"]);
     assert_says(&said, &["sluice-stream: there is no such stack"]);

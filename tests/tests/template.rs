@@ -10,6 +10,8 @@ mod database;
 mod document;
 #[path = "template/documentation.rs"]
 mod documentation;
+#[path = "template/examples.rs"]
+mod examples;
 #[path = "template/functions.rs"]
 mod functions;
 #[path = "template/last_words.rs"]
@@ -175,6 +177,7 @@ fn what_holds_data_says_what_becomes_of_it() {
             "AWS::SecretsManager::Secret",
             "AWS::Kinesis::Stream",
             "AWS::Logs::LogGroup",
+            "AWS::SQS::Queue",
         ] {
             let of_kind = template.of_type(kind);
             let exact = of_kind.iter().filter(|(_, it)| it["Type"] == kind);
@@ -188,7 +191,7 @@ fn what_holds_data_says_what_becomes_of_it() {
             }
         }
     }
-    assert_eq!(seen, 13);
+    assert_eq!(seen, 15);
     let database = Template::read("database.yaml");
     assert_eq!(
         database.resource("DatabaseCluster")["DeletionPolicy"],

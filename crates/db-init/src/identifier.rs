@@ -20,7 +20,7 @@ impl Identifier {
     }
 
     /// The name between backticks, as SQL wants it.
-    pub(crate) fn quoted(&self) -> String {
+    pub fn quoted(&self) -> String {
         quoted(&self.0)
     }
 }

@@ -29,7 +29,7 @@
 //!
 //! # Layout
 //! [`properties`], [`migration`] and [`identifier`] hold what is wanted, parsed; [`secret`] talks to Secrets Manager,
-//! `mysql` to the server; `preparation` is the order of the steps; `history` compares and has refinery run the migrations,
+//! [`mysql`] to the server; `preparation` is the order of the steps; `history` compares and has refinery run the migrations,
 //! `statement` tells which statement failed; `user` compares grants; `readiness` judges; `patience` waits.
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ use tracing::info;
 mod history;
 pub mod identifier;
 pub mod migration;
-mod mysql;
+pub mod mysql;
 mod patience;
 mod preparation;
 pub mod properties;

@@ -1,4 +1,4 @@
-//! A session with the server: the one place where SQL is sent.
+//! The server: how one connects, and a session, the one place where SQL is sent.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -20,8 +20,9 @@ pub(crate) mod server;
 mod users;
 pub(crate) mod worker;
 
+pub use server::Server;
+
 use failure::Failure;
-use server::Server;
 use worker::Worker;
 
 /// How long the server may take to let somebody in.
@@ -32,6 +33,15 @@ const GOOD_BYE: Duration = Duration::from_secs(1);
 
 /// RDS's name for what is set.
 const RETENTION: &str = "binlog retention hours";
+
+/// Connects as db-init does, for whoever else has something to do in the database.
+///
+/// # Errors
+/// If nobody is let in; it says by which server, as whom, and why.
+pub async fn connect_to(server: &Server) -> Result<Conn> {
+    let conn = connect(&Opts::from(server.options())).await;
+    conn.with_context(|| format!("connecting to {server}"))
+}
 
 /// A connection, which holds the advisory lock once it has it.
 pub(crate) struct Session {

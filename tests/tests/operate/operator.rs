@@ -75,7 +75,8 @@ impl Operator {
         for inherited in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
             command.env_remove(inherited);
         }
-        for done in ["build", "package", ".venv/.ready"] {
+        let done = ["build", "examples", "package", "package-examples"];
+        for done in done.into_iter().chain([".venv/.ready"]) {
             if arguments[0] != done {
                 command.args(["-o", done]);
             }

@@ -15,7 +15,7 @@ const PORT: u16 = 3306;
 const RDS_BUNDLE: &str = include_str!("../../data/rds-global-bundle.pem");
 
 /// A server, and how to get in.
-pub(crate) struct Server {
+pub struct Server {
     host: String,
     port: u16,
     credentials: Credentials,
@@ -27,7 +27,7 @@ impl Server {
     ///
     /// # Errors
     /// If neither names a host.
-    pub(crate) fn new(properties: &Properties, credentials: Credentials) -> Result<Self> {
+    pub fn new(properties: &Properties, credentials: Credentials) -> Result<Self> {
         let host = properties
             .host
             .as_ref()
