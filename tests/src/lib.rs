@@ -5,6 +5,8 @@
 //!   is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
 //!   does so over [`http`].
 //!   [`gate`] stands in anybody's way.
+//! - What the stream is made of: [`replica`] is the engine behind DMS, which moves real rows; [`kinesis`] stands in for
+//!   where they go; [`service`] is how both are called.
 //! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
 //!   [`on_failure`] is what Lambda says of one that died.
 //! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`]
@@ -15,11 +17,14 @@ pub mod cloud;
 pub mod dms;
 pub mod gate;
 pub mod http;
+pub mod kinesis;
 pub mod lambda;
 pub mod mysql;
 pub mod on_failure;
 pub mod play;
 pub mod rds;
+pub mod replica;
 pub mod request;
 pub mod secrets;
+pub mod service;
 pub mod stack;
