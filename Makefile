@@ -10,6 +10,7 @@
 #   PARAMETERS_FILE  the same in a file, as a JSON object
 #   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
 #   YES              1: `make destroy` asks nothing
+#   SEED, ROUNDS     what `make chaos` does, and how much of it
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -26,8 +27,10 @@ PARAMETERS ?=
 PARAMETERS_FILE ?=
 SSL_CA ?=
 YES ?=
+SEED ?=
+ROUNDS ?= 10
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
-export ARCH STACK DATABASE_STACK ARCHIVE_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES PACKAGED
+export ARCH STACK DATABASE_STACK ARCHIVE_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES PACKAGED SEED ROUNDS
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +38,7 @@ OPERATE := $(BIN)/python -B cfn/operate
 PACKAGED := target/cfn
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup build test test-mysql demo cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
+.PHONY: help setup build test test-mysql demo chaos cloud lint package deploy deploy-database deploy-stream deploy-archive plan \
   status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -69,13 +72,17 @@ endif
 test: setup functions ## everything: units, components, the real binaries, the lifecycle in the local cloud
 	cargo test --workspace --locked
 
-test-mysql: ## db-init on MySQL itself: the machine's, or one fetched into target/mysql, without root
+test-mysql: ## db-init and the engine behind DMS, on MySQL itself: the machine's, or one fetched into target/mysql, without root
 	@server=$$(tests/setup-mysql.sh mysql) && export SLUICE_MYSQLD="$$server" && set -x && \
-	  cargo test --locked --package stage --test db_init --test rds_stand_in -- --include-ignored
+	  cargo test --locked --package stage --test db_init --test rds_stand_in --test replica -- --include-ignored
 
 demo: setup functions ## watch the stacks being created, updated, rolled back and deleted on this machine
 	@cargo build --quiet --locked --package stage --bin demo
 	@target/debug/demo
+
+chaos: setup functions ## random operations and trouble while rows are written (SEED=…, ROUNDS=10)
+	@cargo build --quiet --locked --package stage --bin chaos
+	@target/debug/chaos
 
 cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud

@@ -6,13 +6,14 @@
 //!   does so over [`http`].
 //!   [`gate`] stands in anybody's way.
 //! - What the stream is made of: [`replica`] is the engine behind DMS, which moves real rows; [`kinesis`] stands in for
-//!   where they go; [`service`] is how both are called.
+//!   where they go; [`service`] is how both are called; [`traffic`] is who writes rows, who sees them, and the count.
 //! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
 //!   [`on_failure`] is what Lambda says of one that died.
-//! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`]
+//! - All of it together: [`chaos`] is random operations and random trouble; [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`]
 //!   is what happens there, for the demo and the lifecycle test.
 
 pub mod callback;
+pub mod chaos;
 pub mod cloud;
 pub mod dms;
 pub mod gate;
@@ -28,3 +29,4 @@ pub mod request;
 pub mod secrets;
 pub mod service;
 pub mod stack;
+pub mod traffic;
