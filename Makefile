@@ -12,6 +12,7 @@
 #   PARAMETERS_FILE  the same in a file, as a JSON object
 #   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
 #   YES              1: `make destroy` asks nothing
+#   SEED, ROUNDS     what `make chaos` does, and how much of it
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -30,9 +31,11 @@ PARAMETERS ?=
 PARAMETERS_FILE ?=
 SSL_CA ?=
 YES ?=
+SEED ?=
+ROUNDS ?= 10
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
 export ARCH STACK DATABASE_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES
-export PACKAGED
+export PACKAGED SEED ROUNDS
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,8 +50,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One after the other, also under -j: the stream's stack is made from the database's outputs.
 .NOTPARALLEL:
 
-.PHONY: help setup account build examples test test-mysql demo bench cloud lint package package-examples deploy \
-  deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
+.PHONY: help setup account build examples test test-mysql demo chaos bench cloud lint package package-examples \
+  deploy deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -93,9 +96,9 @@ endif
 test: setup functions ## everything: units, components, the real binaries, the lifecycle in the local cloud
 	cargo test --workspace --locked
 
-test-mysql: ## db-init on MySQL itself: the machine's, or one fetched into target/mysql, without root
+test-mysql: ## db-init and the engine behind DMS, on MySQL itself: the machine's, or one fetched into target/mysql, without root
 	@server=$$(tests/setup-mysql.sh mysql) && export SLUICE_MYSQLD="$$server" && set -x && \
-	  cargo test --locked --package stage --test db_init --test rds_stand_in -- --include-ignored
+	  cargo test --locked --package stage --test db_init --test rds_stand_in --test replica -- --include-ignored
 
 demo: setup functions ## watch the stacks being created, updated, rolled back and deleted on this machine
 	@cargo build --quiet --locked --package stage --bin demo
@@ -105,6 +108,10 @@ bench: setup functions ## what the functions cost, next to an echo; writes docs/
 	cargo lambda build --quiet --release --locked --package echo $(if $(filter arm64,$(HOST_ARCH)),--arm64,--x86-64)
 	@cargo build --quiet --locked --package stage --bin bench
 	@target/debug/bench
+
+chaos: setup functions ## random operations and trouble while rows are written (SEED=…, ROUNDS=10)
+	@cargo build --quiet --locked --package stage --bin chaos
+	@target/debug/chaos
 
 cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud

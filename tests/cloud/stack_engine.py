@@ -2,6 +2,8 @@
 
 from ministack.services.cloudformation import changesets, handlers, provisioners, stacks
 
+import conditions
+
 CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
 # Types whose work takes time. Anything else runs on the event loop, and would hold up every request.
@@ -18,6 +20,7 @@ def wrap_add_event(wrapper):
 
 def install() -> None:
     """Patch the engine's steps."""
+    conditions.install()
     slow = stacks._runs_on_worker_thread
     # ministack knows only its own slow types.
     stacks._runs_on_worker_thread = lambda rtype: rtype.startswith(SLOW_TYPES) or slow(rtype)

@@ -3,6 +3,7 @@
 //! The cloud is `tests/cloud/launch.py`, a process of its own; the stand-ins for DMS and for RDS run in this one, so that a
 //! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy.
 
+mod network;
 pub mod operate;
 pub mod stacks;
 
@@ -102,7 +103,19 @@ impl Cloud {
     /// # Errors
     /// If the Python environment isn't there (`make setup`), or the cloud doesn't come up.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_at(Pace::brisk()).await
+        let cloud = Self::start_at(Pace::brisk()).await?;
+        cloud.replicates();
+        Ok(cloud)
+    }
+
+    /// Lets tasks move rows from now on, from the databases here to the Kinesis here. Otherwise they only seem to.
+    pub fn replicates(&self) {
+        self.dms.replicates(&self.gateway, &self.gateway);
+    }
+
+    /// The URL of all services here but DMS.
+    pub fn endpoint(&self) -> &str {
+        &self.gateway
     }
 
     /// Starts one in which DMS goes at this pace.

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use crate::cloud::Cloud;
 use crate::cloud::stacks::Sight;
+use crate::traffic::count::Count;
 
+mod rows;
 mod scenes;
 
 pub use scenes::{Play, architecture, mappings};
@@ -65,11 +67,20 @@ impl fmt::Display for Act {
     }
 }
 
+/// A play that is over.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// Its acts.
+    pub acts: Vec<Act>,
+    /// What became of the rows that were written meanwhile.
+    pub count: Count,
+}
+
 /// Performs the play. What happens goes to `tell`, as it happens.
 ///
 /// # Errors
 /// If anything comes out differently than Sluice promises; it says what, and in which act.
-pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Vec<Act>> {
+pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
     let mut play = Play::new(Cloud::start().await?).await?;
     let mut acts = Vec::new();
     for (number, (title, scene)) in SCENES.iter().enumerate() {
@@ -83,6 +94,7 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Vec<Act>> {
             Scene::Mappings => play.mappings(tell).await,
             Scene::Retention => play.retention(tell).await,
             Scene::Failure => play.failure(tell).await,
+            Scene::Count => play.count(tell).await,
             Scene::Deletion => play.deletion(tell).await,
         }
         .with_context(|| format!("act {}, {title}", number + 1))?;
@@ -105,7 +117,8 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Vec<Act>> {
         violations.is_empty(),
         "something was done to DMS that must not be: {violations:?}"
     );
-    Ok(acts)
+    let count = play.counted.context("nothing was counted")?;
+    Ok(Played { acts, count })
 }
 
 #[derive(Clone, Copy)]
@@ -116,19 +129,21 @@ enum Scene {
     Mappings,
     Retention,
     Failure,
+    Count,
     Deletion,
 }
 
-const SCENES: [(&str, Scene); 7] = [
+const SCENES: [(&str, Scene); 8] = [
     ("create the database stack", Scene::Database),
     ("create the stream stack", Scene::Stream),
-    ("insert rows", Scene::Rows),
+    ("write rows from now on", Scene::Rows),
     ("update: change the table mappings", Scene::Mappings),
     ("update: change nothing of DMS", Scene::Retention),
     (
         "update: a DMS change that fails, rolled back",
         Scene::Failure,
     ),
+    ("count the rows", Scene::Count),
     ("delete both stacks", Scene::Deletion),
 ];
 
@@ -138,7 +153,7 @@ impl Scene {
         let (ended, pauses, task) = match self {
             Self::Database => ("CREATE_COMPLETE", 0, None),
             Self::Stream => ("CREATE_COMPLETE", 0, Some(TaskStatus::Running)),
-            Self::Rows => ("-", 0, Some(TaskStatus::Running)),
+            Self::Rows | Self::Count => ("-", 0, Some(TaskStatus::Running)),
             Self::Mappings => ("UPDATE_COMPLETE", 1, Some(TaskStatus::Running)),
             Self::Retention => ("UPDATE_COMPLETE", 0, Some(TaskStatus::Running)),
             Self::Failure => ("UPDATE_ROLLBACK_COMPLETE", 1, Some(TaskStatus::Running)),

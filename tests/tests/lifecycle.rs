@@ -27,8 +27,9 @@ fn all_that_the_demo_shows_comes_out_as_promised() {
 async fn the_demo() {
     let mut story = Vec::new();
     let played = play::perform(&mut |line| story.push(line)).await;
-    let acts = played.unwrap_or_else(|error| panic!("{error:#}\n{}", tail(&story)));
-    assert_eq!(acts.len(), 7);
+    let played = played.unwrap_or_else(|error| panic!("{error:#}\n{}", tail(&story)));
+    assert_eq!(played.acts.len(), 8);
+    assert!(played.count.is_right(), "{}", played.count);
     let said = |name: &str, text: &str| {
         story.iter().any(|line| match line {
             Line::Sight(Sight::Function(line)) => {

@@ -31,12 +31,13 @@ async fn main() -> ExitCode {
         }
     };
     match played {
-        Ok(acts) => {
+        Ok(played) => {
             println!(
                 "\n{BOLD}{:<46} {:<26} {:>7}   ReplicationTask{PLAIN}",
                 "operation", "the stack", "took"
             );
-            acts.iter().for_each(|act| println!("{act}"));
+            played.acts.iter().for_each(|act| println!("{act}"));
+            println!("\n{BOLD}{}{PLAIN}", played.count);
             println!(
                 "\nEverything came out as promised, in {:.0} s.",
                 now() - began

@@ -50,6 +50,7 @@ impl Dms {
         let head = model.binlog_head(now);
         let status = &model.phase(now, task).unwrap().status;
         assert_eq!(*status, TaskStatus::Running, "only what runs can break");
+        let head = model.abort_feed(task).unwrap_or(head);
         let task = model.task_mut(now, task).unwrap();
         task.fail(now, &head, message);
     }

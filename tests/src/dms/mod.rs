@@ -10,11 +10,14 @@
 //!   many of these
 //! - `scene`: what there is when a test begins; `incidents`: what goes wrong in it; `history`: what is and what happened
 //! - `in_process`, `server`: the two ways in
+//! - `feed`: the engine that moves rows, where there is one
 //!
 //! # What it does not do
-//! It moves no rows: a run begins at a position and leaves a checkpoint that has grown with time.
+//! By itself it moves no rows: a run begins at a position and leaves a checkpoint that has grown with time. With an engine
+//! behind it ([`Dms::replicates`]) it does, and a task runs, stops and fails when the engine says so.
 
 mod endpoints;
+mod feed;
 mod history;
 mod in_process;
 mod incidents;

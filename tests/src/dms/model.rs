@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::endpoints::Connection;
+use super::feed::Feed;
 use super::history::Ledger;
 use super::pace::Pace;
 use super::refusal::{Document, Input, Refusal, text};
@@ -45,6 +46,8 @@ pub(super) struct Model {
     /// Whether descriptions of tasks say when a run began and ended.
     pub(super) tells_dates: bool,
     pub(super) ledger: Ledger,
+    /// What moves rows; without it, runs are but phases of a task.
+    pub(super) replica: Option<Feed>,
     /// What tests wire tasks to when they don't care.
     pub(super) shared: Option<Wiring>,
 }
@@ -67,6 +70,7 @@ impl Model {
             throttle: None,
             tells_dates: true,
             ledger: Ledger::default(),
+            replica: None,
             shared: None,
         }
     }

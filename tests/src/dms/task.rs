@@ -82,6 +82,8 @@ pub struct Run {
     /// Where it begins to read: what was given, the task's own position, its checkpoint, or the binlog's end at the
     /// time. `None`: it doesn't read the binlog.
     pub from: Option<String>,
+    /// Whether `from` is the log's end, for want of anything better.
+    pub(super) from_now: bool,
     pub(super) started: Instant,
     pub(super) ended: Option<Instant>,
 }
@@ -96,6 +98,8 @@ pub(super) struct Task {
     pub(super) created: Instant,
     pub(super) life: Timeline<Phase>,
     pub(super) runs: Vec<Run>,
+    /// Whether all rows that were there before are in the target.
+    pub(super) loaded: bool,
     /// With what the next run will fail.
     pub(super) next_run_fails: Option<String>,
 }
@@ -144,6 +148,7 @@ impl Task {
         self.runs.push(Run {
             start_type,
             given,
+            from_now: known.is_none(),
             from: known.clone().or(self.follows().then_some(head)),
             started: now,
             ended: None,

@@ -28,6 +28,7 @@ impl Model {
         let name = input.identifier("ReplicationTaskIdentifier")?;
         let instance = input.arn("ReplicationInstanceArn")?;
         check_task_documents(input)?;
+        self.check_position(input)?;
         input.required("TableMappings")?;
         input.required("MigrationType")?;
         self.available_instance(now, &instance)?;
@@ -58,6 +59,7 @@ impl Model {
             created: now,
             life,
             runs: Vec::new(),
+            loaded: false,
             next_run_fails: None,
         };
         self.tasks.insert(arn.clone(), task);
@@ -75,6 +77,7 @@ impl Model {
             )));
         }
         check_task_documents(input)?;
+        self.check_position(input)?;
         let name = input.text("ReplicationTaskIdentifier");
         let name = name.map(|_| input.identifier("ReplicationTaskIdentifier"));
         let name = name.transpose()?;
@@ -156,9 +159,14 @@ impl Model {
         if start_type == StartType::Reload {
             self.violation(now, format!("task {name} loaded its tables again"));
         }
+        self.check_position(input)?;
         let (head, pace) = (self.binlog_head(now), self.pace.clone());
         let task = self.task_mut(now, &arn)?;
+        let feeds = task.next_run_fails.is_none();
         task.begin(now, start_type, input.text("CdcStartPosition"), head, &pace);
+        if feeds {
+            self.feed(now, &arn);
+        }
         self.described_task(now, &arn)
     }
 
@@ -169,7 +177,14 @@ impl Model {
             return Err(Refusal::invalid_state(why));
         }
         let (head, pace) = (self.binlog_head(now), self.pace.clone());
-        self.task_mut(now, &arn)?.end(now, &head, &pace);
+        let ends_later = self.stop_feed(&arn);
+        let task = self.task_mut(now, &arn)?;
+        if ends_later {
+            let stopping = Phase::new(TaskStatus::Stopping);
+            task.life.turn(now, stopping);
+        } else {
+            task.end(now, &head, &pace);
+        }
         self.described_task(now, &arn)
     }
 

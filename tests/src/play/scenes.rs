@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use mysql_async::prelude::Queryable;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Line;
+use super::rows::Traffic;
 use crate::cloud::Cloud;
 use crate::cloud::operate::Said;
 use crate::cloud::stacks::Watch;
 use crate::dms::StartType;
+use crate::traffic::count::Count;
 
 const DATABASE: &str = "sluice-database";
-const STREAM: &str = "sluice-stream";
+pub(super) const STREAM: &str = "sluice-stream";
 
 /// What the scenes share: the cloud, and how far the stacks have come.
 pub struct Play {
@@ -25,6 +26,9 @@ pub struct Play {
     watch: Watch,
     /// The stream's task, once there is one.
     pub task: Option<Arn>,
+    /// Who writes rows and who sees them, as long as they do.
+    pub(super) traffic: Option<Traffic>,
+    pub(super) counted: Option<Count>,
 }
 
 impl Play {
@@ -38,6 +42,8 @@ impl Play {
             cloud,
             watch: Watch::default(),
             task: None,
+            traffic: None,
+            counted: None,
         })
     }
 
@@ -153,33 +159,6 @@ impl Play {
             "the stack has no output ReplicationTaskArn"
         );
         Ok(ended)
-    }
-
-    pub(super) async fn rows(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let clusters = self.cloud.rds.identifiers().await;
-        let cluster = clusters
-            .first()
-            .context("the database stack has no cluster")?;
-        let opts = self
-            .cloud
-            .rds
-            .cluster(cluster)
-            .await
-            .context("the cluster is gone")?;
-        let mut connection = mysql_async::Conn::new(opts).await?;
-        let rows = ["hello 1", "hello 2", "hello 3"].map(|text| (text,));
-        connection
-            .exec_batch("INSERT INTO blog.examples (example) VALUES (?)", rows)
-            .await?;
-        let count: Option<u64> = connection
-            .query_first("SELECT COUNT(*) FROM blog.examples")
-            .await?;
-        connection.disconnect().await?;
-        ensure!(count == Some(3), "the table holds {count:?} rows, not 3");
-        tell(Line::Note(
-            "3 rows inserted into blog.examples, the table that the migration made".to_owned(),
-        ));
-        Ok("-".to_owned())
     }
 
     pub(super) async fn mappings(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {

@@ -12,7 +12,7 @@ use stage::play::mappings;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::shared::{network, on_stage};
+use crate::shared::on_stage;
 use crate::stream::Stream;
 
 /// The checkpoint that a task will have as soon as it rests. Once it is deleted, nobody knows it any more.
@@ -132,7 +132,7 @@ fn in_another_vpc_there_is_another_instance_and_the_task_goes_on_there() {
         assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
         let old = stream.task("ReplicationTask").await;
 
-        stream.give(network(&stage.cloud, "elsewhere").await);
+        stream.give(stage.cloud.network("elsewhere").await.unwrap());
         let checkpoint = next_checkpoint(stream.dms, &old);
         assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
         stream.happened(&[

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stage::cloud::Cloud;
-use stage::cloud::stacks::Watch;
 use stage::dms::Pace;
 use stage::play::architecture;
 use tokio::runtime::Runtime;
@@ -45,7 +44,7 @@ pub(crate) fn on_stage(case: impl AsyncFnOnce(&Stage)) {
 async fn set() -> Stage {
     let cloud = Cloud::start_at(pace()).await.unwrap();
     let template = cloud.package("stream.yaml").await.unwrap();
-    let mut parameters = network(&cloud, "network").await;
+    let mut parameters = cloud.network("network").await.unwrap();
     // Nobody looks into the database here.
     let secret = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:database";
     parameters.extend([
@@ -60,39 +59,6 @@ async fn set() -> Stage {
         template: serde_json::from_str(&template).unwrap(),
         parameters,
     }
-}
-
-/// Makes a network for replication instances, a stack of this name. The parameters that name it.
-pub(crate) async fn network(cloud: &Cloud, name: &str) -> BTreeMap<&'static str, String> {
-    let vpc = json!({ "Ref": "Vpc" });
-    let subnet = |cidr: &str, zone: u8| {
-        let zone = json!({ "Fn::Select": [zone, { "Fn::GetAZs": "" }] });
-        json!({ "Type": "AWS::EC2::Subnet",
-            "Properties": { "VpcId": vpc, "CidrBlock": cidr, "AvailabilityZone": zone } })
-    };
-    let template = json!({
-        "Resources": {
-            "Vpc": { "Type": "AWS::EC2::VPC", "Properties": { "CidrBlock": "10.0.0.0/16" } },
-            "SubnetA": subnet("10.0.0.0/24", 0),
-            "SubnetB": subnet("10.0.1.0/24", 1),
-            "Group": { "Type": "AWS::EC2::SecurityGroup",
-                "Properties": { "VpcId": vpc, "GroupDescription": "Replication instances" } },
-        },
-        "Outputs": {
-            "VpcId": { "Value": vpc },
-            "SubnetIds": { "Value": { "Fn::Sub": "${SubnetA},${SubnetB}" } },
-            "SecurityGroupIds": { "Value": { "Fn::GetAtt": ["Group", "GroupId"] } },
-        },
-    });
-    let (template, mut watch) = (template.to_string(), Watch::default());
-    let none = BTreeMap::new();
-    let made = cloud
-        .deploy(name, &template, &none, &mut watch, &mut |_| {})
-        .await;
-    assert_eq!(made.unwrap(), "CREATE_COMPLETE");
-    let outputs = cloud.outputs(name).await.unwrap();
-    let of = |name: &'static str| (name, outputs[name].clone());
-    ["VpcId", "SubnetIds", "SecurityGroupIds"].map(of).into()
 }
 
 /// Nobody watches, so it is quicker than the demo. But starts and connection tests last for longer than the second between

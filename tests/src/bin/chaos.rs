@@ -1,0 +1,40 @@
+//! Random operations and random trouble while rows are written: `make chaos`, with a seed and a number of rounds.
+
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stage::chaos::{Chaos, Line, perform};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let chaos = Chaos {
+        seed: number("SEED").unwrap_or_else(|| now.map_or(1, |it| it.as_secs())),
+        rounds: number("ROUNDS").map_or(10, |rounds| rounds as usize),
+    };
+    println!("seed {}, {} rounds", chaos.seed, chaos.rounds);
+    let mut tell = |line: Line| match line {
+        Line::Round(number, round) => println!("{number:>3}. {round}"),
+        Line::Note(note) => println!("     {note}"),
+        Line::Sight(_) => {}
+    };
+    match perform(chaos, &mut tell).await {
+        Ok(survived) => {
+            println!("\nwhat came of it");
+            for ended in &survived.rounds {
+                let took = ended.took.as_secs_f64();
+                println!("{:<26} {took:>6.1} s   {}", ended.status, ended.round);
+                for failure in &ended.failures {
+                    println!("{:39}{failure}", "");
+                }
+            }
+            println!("\n{}", survived.count);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("\nIt came out differently: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

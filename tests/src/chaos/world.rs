@@ -1,0 +1,332 @@
+//! The database, the stack, the writer and the subscriber, and a round of an update among them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use mysql_async::Opts;
+use mysql_async::prelude::Queryable;
+use replication::task::{Arn, TaskStatus};
+use serde_json::{Value, json};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Ended;
+use super::plan::{Operation, Round, Trouble};
+use super::trouble::Reach;
+use crate::cloud::stacks::{Failure, Sight, Watch};
+use crate::cloud::{Cloud, FunctionLine};
+use crate::dms::{Pace, Throttle};
+use crate::mysql::{MysqlServer, Options};
+use crate::play::architecture;
+use crate::replica::binlog::Position;
+use crate::service::Service;
+use crate::traffic::count::{Count, count, missing};
+use crate::traffic::subscriber::Subscriber;
+use crate::traffic::writer::Writer;
+
+const STACK: &str = "chaos";
+const EVERY: Duration = Duration::from_millis(80);
+
+/// How long a task may take to run again, and a row to come out of the stream.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What somebody who watches is told.
+#[derive(Debug)]
+pub enum Line {
+    /// A round begins.
+    Round(usize, Round),
+    /// Something happened in the cloud.
+    Sight(Sight),
+    /// Something else to know.
+    Note(String),
+}
+
+pub(super) struct World {
+    writer: Writer,
+    subscriber: Subscriber,
+    cloud: Cloud,
+    server: Arc<AsyncMutex<MysqlServer>>,
+    opts: Opts,
+    from: Position,
+    template: Value,
+    parameters: BTreeMap<&'static str, String>,
+    deployments: u64,
+    watch: Watch,
+}
+
+impl World {
+    /// One in which the stack stands, the task runs, and rows are written and seen.
+    pub(super) async fn new(seed: u64, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Self> {
+        let options = Options {
+            database: Some("blog".to_owned()),
+            ..Options::default()
+        };
+        let (server, cloud) =
+            tokio::try_join!(MysqlServer::start(options), Cloud::start_at(pace()))?;
+        cloud.replicates();
+        let table = "CREATE TABLE blog.examples (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+                     example VARCHAR(255) NOT NULL)";
+        server.connect().await?.query_drop(table).await?;
+        let secret = json!({ "Name": "database", "SecretString": server.secret().to_string() });
+        let secret = Service::secrets_manager(cloud.endpoint())
+            .call("CreateSecret", &secret)
+            .await?;
+        let secret = secret["ARN"].as_str().context("a secret without an ARN")?;
+        let mut parameters = cloud.network("network").await?;
+        parameters.extend([
+            ("SourceSecretArn", secret.to_owned()),
+            ("SchemaName", "blog".to_owned()),
+            ("CreateDmsVpcRole", "false".to_owned()),
+            ("CreateDmsLogsRole", "false".to_owned()),
+            ("Architecture", architecture()),
+            ("DeploymentId", "0".to_owned()),
+        ]);
+        let template = cloud.package("stream.yaml").await?;
+        let mut watch = Watch::default();
+        let mut show = |sight| tell(Line::Sight(sight));
+        let made = cloud.deploy(STACK, &template, &parameters, &mut watch, &mut show);
+        let made = made.await?;
+        ensure!(made == "CREATE_COMPLETE", "the stack is {made}");
+        let outputs = cloud.outputs(STACK).await?;
+        let output = |name: &str| {
+            outputs
+                .get(name)
+                .with_context(|| format!("no output {name}"))
+        };
+        let task = Arn::new(output("ReplicationTaskArn")?);
+        let from = cloud
+            .dms
+            .runs(&task)
+            .first()
+            .and_then(|run| run.from.clone());
+        let from = from.context("the task reads no log")?.parse();
+        let opts = server.opts();
+        Ok(Self {
+            writer: Writer::start(opts.clone(), EVERY, seed),
+            subscriber: Subscriber::start(cloud.endpoint(), output("StreamArn")?),
+            server: Arc::new(AsyncMutex::new(server)),
+            opts,
+            from: from.map_err(anyhow::Error::msg)?,
+            template: serde_json::from_str(&template)?,
+            parameters,
+            deployments: 0,
+            watch,
+            cloud,
+        })
+    }
+
+    /// Plays a round, and demands what is demanded after it.
+    pub(super) async fn play(
+        &mut self,
+        round: &Round,
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<Ended> {
+        let began = Instant::now();
+        self.deployments += 1;
+        let number = self.deployments;
+        let (template, keeps) = self.changed(round.operation, number);
+        self.parameters.insert("DeploymentId", number.to_string());
+        let mut parameters = self.parameters.clone();
+        if round.operation == Operation::Nothing {
+            parameters.insert("StreamRetentionHours", (24 + number).to_string());
+        }
+        let text = template.to_string();
+        let change_set = self.cloud.change_set(STACK, &text, &parameters).await?;
+        let reach = Reach {
+            dms: self.cloud.dms.clone(),
+            server: Arc::clone(&self.server),
+            client: self.cloud.client.clone(),
+            stack: STACK,
+            task: self.task().await?,
+            at_work: Arc::default(),
+        };
+        let mut troubles = JoinSet::new();
+        for trouble in &round.troubles {
+            troubles.spawn(reach.clone().happen(*trouble));
+        }
+        let mut failures = Vec::new();
+        let mut show = |sight: Sight| {
+            note_run(&sight, &reach.at_work);
+            failures.extend(failure(&sight));
+            tell(Line::Sight(sight));
+        };
+        let (watch, failing) = (&mut self.watch, Failure::RollsBack);
+        let status = self.cloud.execute(&change_set, failing, watch, &mut show);
+        let status = status.await?;
+        while let Some(happened) = troubles.join_next().await {
+            happened??;
+        }
+        self.cloud
+            .dms
+            .throttles(Throttle::new(1_000_000, 1_000_000, 0.0));
+        if status == "UPDATE_COMPLETE" && keeps {
+            self.template = template;
+            self.parameters = parameters;
+        }
+        let needed_help = self.runs_again(round, &failures, tell).await?;
+        let missing = missing(&self.opts, &self.from, &self.subscriber, PATIENCE).await?;
+        ensure!(missing.is_empty(), "lost: {missing:?}");
+        ensure!(
+            !status.ends_with("_FAILED"),
+            "the stack can't be updated any more: it is {status}: {failures:?}"
+        );
+        Ok(Ended {
+            round: round.clone(),
+            status,
+            failures,
+            needed_help,
+            took: began.elapsed(),
+        })
+    }
+
+    /// Stops the writer, and counts.
+    pub(super) async fn count(self) -> anyhow::Result<Count> {
+        let journal = self.writer.stop().await?;
+        let counted = count(&self.opts, &self.from, &journal, &self.subscriber, PATIENCE);
+        let counted = counted.await?;
+        ensure!(counted.is_right(), "the count is wrong: {counted:?}");
+        Ok(counted)
+    }
+
+    /// Waits until the stack's task runs. Whether somebody had to resume it: an operator's stop stays, and a failure that
+    /// the stack's events tell of may leave the task to people.
+    async fn runs_again(
+        &mut self,
+        round: &Round,
+        failures: &[String],
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<bool> {
+        let stopped = |it: &Trouble| matches!(it, Trouble::OperatorStops(_));
+        let excused = round.troubles.iter().any(stopped);
+        let (began, mut helped) = (Instant::now(), false);
+        let task = self.task().await?;
+        let dms = self.cloud.dms.clone();
+        loop {
+            let mut show = |sight| tell(Line::Sight(sight));
+            self.cloud.look(STACK, &mut self.watch, &mut show).await?;
+            let status = dms.status(&task);
+            if status == Some(TaskStatus::Running) {
+                return Ok(helped);
+            }
+            // Healing takes some seconds. Whoever stopped it by hand can't expect it to come back.
+            let patience = if excused { PATIENCE / 6 } else { PATIENCE };
+            if began.elapsed() > patience {
+                ensure!(
+                    (excused || !failures.is_empty()) && !helped,
+                    "the task is {status:?}, and nobody says why"
+                );
+                let rests = "the task rests, as it was left; somebody resumes it";
+                tell(Line::Note(rests.to_owned()));
+                let input = json!({ "ReplicationTaskArn": task.as_str(),
+                    "StartReplicationTaskType": "resume-processing" });
+                let _ = dms.call("StartReplicationTask", &input);
+                helped = true;
+                tokio::time::timeout(PATIENCE, async {
+                    while dms.status(&task) != Some(TaskStatus::Running) {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                })
+                .await
+                .context("the task can't be resumed")?;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn task(&self) -> anyhow::Result<Arn> {
+        let asked = self.cloud.client.describe_stack_resource();
+        let asked = asked
+            .stack_name(STACK)
+            .logical_resource_id("ReplicationTask");
+        let found = asked.send().await?.stack_resource_detail;
+        let arn = found.and_then(|it| it.physical_resource_id);
+        Ok(Arn::new(arn.context("the stack has no task")?))
+    }
+
+    /// The template with a change, and whether the next round begins with it if it comes out well.
+    fn changed(&self, operation: Operation, number: u64) -> (Value, bool) {
+        let mut template = self.template.clone();
+        let resources = &mut template["Resources"];
+        let task = &mut resources["ReplicationTask"]["Properties"];
+        let rule = |id: u8, action: &str, table: &str| {
+            json!({ "rule-type": "selection", "rule-id": id, "rule-name": id, "rule-action": action,
+                "object-locator": { "schema-name": "blog", "table-name": table } })
+        };
+        let spare = format!("spare_{number}");
+        let rules =
+            json!({ "rules": [rule(1, "include", "examples"), rule(2, "exclude", &spare)] });
+        match operation {
+            Operation::Nothing => {}
+            Operation::Task => task["TableMappings"] = json!(rules.to_string()),
+            Operation::ReplaceTask => {
+                task["ResourceIdentifier"] = json!(format!("CHAOS{number}"));
+            }
+            Operation::Refused => task["TableMappings"] = json!(r#"{"rules": []}"#),
+            Operation::FailsLater => {
+                task["TableMappings"] = json!(rules.to_string());
+                resources["Broken"] = json!({
+                    "Type": "AWS::DMS::Endpoint", "DependsOn": "ReplicationTask",
+                    "Properties": { "EndpointType": "sideways", "EngineName": "kinesis" },
+                });
+            }
+            Operation::Source => {
+                let attributes = format!("eventsPollInterval={number}");
+                resources["SourceEndpoint"]["Properties"]["ExtraConnectionAttributes"] =
+                    json!(attributes);
+            }
+            Operation::Target | Operation::ReplaceTarget => {
+                let endpoint = &mut resources["TargetEndpoint"]["Properties"];
+                if operation == Operation::Target {
+                    let control = json!(number % 2 == 1);
+                    endpoint["KinesisSettings"]["IncludeControlDetails"] = control;
+                } else {
+                    endpoint["ResourceIdentifier"] = json!(format!("chaos-{number}"));
+                }
+            }
+        }
+        let fails = matches!(operation, Operation::Refused | Operation::FailsLater);
+        (template, !fails)
+    }
+}
+
+/// Remembers the last line of the handlers that can be killed, until it says that it has answered.
+fn note_run(sight: &Sight, at_work: &Mutex<Option<FunctionLine>>) {
+    if let Sight::Function(line) = sight
+        && (line.function.contains("DmsPre") || line.function.contains("DmsPost"))
+    {
+        let done = line.line.contains("CloudFormation has the answer");
+        *at_work.lock().unwrap() = (!done).then(|| line.clone());
+    }
+}
+
+/// What a stack's event says of a failure.
+fn failure(sight: &Sight) -> Option<String> {
+    match sight {
+        Sight::Stack {
+            resource,
+            status,
+            reason,
+            ..
+        } if status.contains("FAILED") && !reason.is_empty() => {
+            Some(format!("{resource} {status}: {reason}"))
+        }
+        _ => None,
+    }
+}
+
+/// Long enough for something to go wrong in the middle.
+fn pace() -> Pace {
+    Pace {
+        create: Duration::from_millis(300),
+        start: Duration::from_millis(1_200),
+        stop: Duration::from_millis(800),
+        modify: Duration::from_millis(500),
+        delete: Duration::from_millis(300),
+        connection_test: Duration::from_millis(1_500),
+        lag: Duration::from_millis(300),
+        ..Pace::brisk()
+    }
+}

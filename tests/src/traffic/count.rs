@@ -1,0 +1,365 @@
+//! The count at the end: the rows in the database, the changes in its log, and the changes that came out of the stream.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, Value as Cell};
+use serde_json::Value;
+
+use super::decode::Seen;
+use super::subscriber::{Sighting, Subscriber};
+use super::writer::{TABLE, Written};
+use crate::replica::binlog::{Position, Reader, Step};
+
+/// A change of a row: what was done, to which key, and the text that no other change has.
+pub type Change = (String, i64, String);
+
+/// What was compared, and what came out.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Count {
+    /// Changes that the database acknowledged to the writer.
+    pub acknowledged: usize,
+    /// Changes in the log, from where the stream began.
+    pub logged: usize,
+    /// Records of rows in the stream.
+    pub records: usize,
+    /// Of these, how many told of a change once more.
+    pub duplicates: usize,
+    /// Acknowledged or logged changes that are not in the stream.
+    pub lost: Vec<Change>,
+    /// Changes in the stream that are not in the log.
+    pub unexpected: Vec<Change>,
+    /// Changes that came after a later one of the same row.
+    pub disordered: Vec<Change>,
+    /// Rows in the database.
+    pub rows: usize,
+    /// Rows that are not what the stream's changes, one after the other, make of them.
+    pub wrong_rows: Vec<i64>,
+}
+
+impl Count {
+    /// Whether the stream told all of it, in order.
+    pub fn is_right(&self) -> bool {
+        self.lost.is_empty()
+            && self.unexpected.is_empty()
+            && self.disordered.is_empty()
+            && self.wrong_rows.is_empty()
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.records - self.duplicates;
+        writeln!(f, "rows in the database     {:>6}", self.rows)?;
+        writeln!(
+            f,
+            "changes in its binlog    {:>6}   ({} acknowledged to their writer)",
+            self.logged, self.acknowledged
+        )?;
+        writeln!(
+            f,
+            "changes seen in Kinesis  {seen:>6}   (and {} of them once more)",
+            self.duplicates
+        )?;
+        write!(
+            f,
+            "lost: {}, out of order: {}, unexpected: {}, rows that differ: {}",
+            self.lost.len(),
+            self.disordered.len(),
+            self.unexpected.len(),
+            self.wrong_rows.len()
+        )
+    }
+}
+
+/// Waits until the subscriber has seen what the log holds from `from` on, and counts; if it doesn't come within this
+/// time, what is missing is lost.
+///
+/// # Errors
+/// If the database or the subscriber can't say.
+pub async fn count(
+    opts: &Opts,
+    from: &Position,
+    journal: &[Written],
+    subscriber: &Subscriber,
+    patience: Duration,
+) -> anyhow::Result<Count> {
+    let logged = logged(opts, from).await?;
+    let mut conn = Conn::new(opts.clone()).await?;
+    let rows: Vec<(i64, String)> = conn.query("SELECT id, example FROM blog.examples").await?;
+    conn.disconnect().await?;
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        let seen: Vec<Seen> = subscriber.seen()?.into_iter().map(|it| it.change).collect();
+        let count = compare(&rows, &logged, journal, &seen)?;
+        if count.is_right() || tokio::time::Instant::now() > until {
+            return Ok(count);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Waits until all that is in the log by now has been seen; what hasn't within this time.
+///
+/// # Errors
+/// As [`count`].
+pub async fn missing(
+    opts: &Opts,
+    from: &Position,
+    subscriber: &Subscriber,
+    patience: Duration,
+) -> anyhow::Result<Vec<Change>> {
+    let logged = logged(opts, from).await?;
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        let seen = subscriber.seen()?;
+        let seen = seen.iter().map(|it| change_of(&it.change));
+        let seen: HashSet<Change> = seen.collect::<anyhow::Result<_>>()?;
+        let missing: Vec<Change> = logged
+            .iter()
+            .filter(|it| !seen.contains(it))
+            .cloned()
+            .collect();
+        if missing.is_empty() || tokio::time::Instant::now() > until {
+            return Ok(missing);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// The longest time between two changes that the subscriber saw one after the other.
+pub fn longest_gap(seen: &[Sighting]) -> Duration {
+    let gaps = seen
+        .windows(2)
+        .map(|two| two[1].at.duration_since(two[0].at));
+    gaps.map(Result::unwrap_or_default)
+        .max()
+        .unwrap_or_default()
+}
+
+/// Compares what the table holds, its log, what its writer knows, and what was seen. The table was empty when the log
+/// began.
+fn compare(
+    rows: &[(i64, String)],
+    logged: &[Change],
+    journal: &[Written],
+    seen: &[Seen],
+) -> anyhow::Result<Count> {
+    let mut known = HashSet::new();
+    let mut firsts = Vec::new();
+    for record in seen {
+        // Without a transaction nothing tells a duplicate from a change.
+        ensure!(record.id != (0, 0), "a record names no transaction");
+        if known.insert(record.id) {
+            firsts.push(change_of(record)?);
+        }
+    }
+    let written = journal
+        .iter()
+        .map(|it| (it.operation.to_owned(), it.id, it.text.clone()));
+    let there: HashSet<&Change> = firsts.iter().collect();
+    let in_log: HashSet<&Change> = logged.iter().collect();
+    let written: Vec<Change> = written.collect();
+    let due = logged
+        .iter()
+        .chain(written.iter().filter(|it| !in_log.contains(it)));
+    let lost = due.filter(|it| !there.contains(it)).cloned().collect();
+    let unexpected = firsts
+        .iter()
+        .filter(|it| !in_log.contains(it))
+        .cloned()
+        .collect();
+    Ok(Count {
+        acknowledged: journal.len(),
+        logged: logged.len(),
+        records: seen.len(),
+        duplicates: seen.len() - firsts.len(),
+        lost,
+        unexpected,
+        disordered: disordered(logged, &firsts),
+        rows: rows.len(),
+        wrong_rows: wrong_rows(rows, &firsts),
+    })
+}
+
+fn change_of(record: &Seen) -> anyhow::Result<Change> {
+    let id = record.data.get("id").and_then(Value::as_i64);
+    let text = record.data.get("example").and_then(Value::as_str);
+    let (id, text) = id.zip(text).context("a record without the row's columns")?;
+    Ok((record.operation.clone(), id, text.to_owned()))
+}
+
+fn disordered(logged: &[Change], firsts: &[Change]) -> Vec<Change> {
+    let places: HashMap<&Change, usize> =
+        logged.iter().enumerate().map(|(at, it)| (it, at)).collect();
+    let mut last: HashMap<i64, usize> = HashMap::new();
+    let mut wrong = Vec::new();
+    for change in firsts {
+        let Some(place) = places.get(change) else {
+            continue;
+        };
+        let last = last.entry(change.1).or_default();
+        if place < last {
+            wrong.push(change.clone());
+        }
+        *last = (*last).max(*place);
+    }
+    wrong
+}
+
+/// Makes the table anew from changes, and says where it isn't the same.
+fn wrong_rows(rows: &[(i64, String)], firsts: &[Change]) -> Vec<i64> {
+    let mut made = BTreeMap::new();
+    for (operation, id, text) in firsts {
+        if operation == "delete" {
+            made.remove(id);
+        } else {
+            made.insert(*id, text.clone());
+        }
+    }
+    let there: BTreeMap<i64, String> = rows.iter().cloned().collect();
+    let ids: HashSet<i64> = made.keys().chain(there.keys()).copied().collect();
+    let mut wrong: Vec<i64> = ids
+        .into_iter()
+        .filter(|id| made.get(id) != there.get(id))
+        .collect();
+    wrong.sort_unstable();
+    wrong
+}
+
+/// The changes of the table in the log, from a position to its end.
+async fn logged(opts: &Opts, from: &Position) -> anyhow::Result<Vec<Change>> {
+    let conn = Conn::new(opts.clone()).await?;
+    let mut reader = Reader::open(conn, from, false).await?;
+    let mut changes = Vec::new();
+    while let Some(transaction) = reader.next().await? {
+        for step in transaction.steps {
+            let Step::Row {
+                schema,
+                table,
+                before,
+                after,
+                ..
+            } = step
+            else {
+                continue;
+            };
+            if (schema.as_str(), table.as_str()) != TABLE {
+                continue;
+            }
+            let operation = match (&before, &after) {
+                (None, _) => "insert",
+                (Some(_), Some(_)) => "update",
+                (Some(_), None) => "delete",
+            };
+            let row = after.or(before).context("a change without a row")?;
+            let [Cell::Int(id), Cell::Bytes(text)] = row.as_slice() else {
+                anyhow::bail!("the table has other columns than id and example");
+            };
+            changes.push((operation.to_owned(), *id, String::from_utf8(text.clone())?));
+        }
+    }
+    reader.close().await;
+    Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use serde_json::json;
+
+    use super::{Change, Count, Seen, Written, compare};
+
+    fn change(operation: &str, id: i64, text: &str) -> Change {
+        (operation.to_owned(), id, text.to_owned())
+    }
+
+    fn seen(transaction: u64, (operation, id, text): &Change) -> Seen {
+        let data = json!({ "id": id, "example": text });
+        Seen {
+            operation: operation.clone(),
+            schema: "blog".to_owned(),
+            table: "examples".to_owned(),
+            data: data.as_object().unwrap().clone(),
+            id: (transaction, 1),
+        }
+    }
+
+    /// The story of two rows: one changes and goes, the other one stays.
+    fn story() -> Vec<Change> {
+        vec![
+            change("insert", 1, "a"),
+            change("insert", 2, "b"),
+            change("update", 1, "c"),
+            change("delete", 1, "c"),
+        ]
+    }
+
+    /// Counts these records of the story, each with the number of its transaction.
+    fn counted(records: &[(u64, usize)]) -> Count {
+        let story = story();
+        let journal: Vec<Written> = [("insert", 1, "a"), ("insert", 2, "b")]
+            .map(|(operation, id, text)| Written {
+                at: SystemTime::UNIX_EPOCH,
+                operation,
+                id,
+                text: text.to_owned(),
+            })
+            .into();
+        let records: Vec<Seen> = records
+            .iter()
+            .map(|(number, at)| seen(*number, &story[*at]))
+            .collect();
+        compare(&[(2, "b".to_owned())], &story, &journal, &records).unwrap()
+    }
+
+    #[test]
+    fn all_of_it_in_order_is_right_and_duplicates_are_told_apart() {
+        let count = counted(&[(1, 0), (2, 1), (3, 2), (2, 1), (3, 2), (4, 3)]);
+        assert!(count.is_right(), "{count}");
+        assert_eq!((count.records, count.duplicates), (6, 2));
+    }
+
+    #[test]
+    fn a_change_that_never_came_is_lost_and_leaves_a_wrong_row() {
+        let count = counted(&[(1, 0), (2, 1), (3, 2)]);
+        assert_eq!(count.lost, [change("delete", 1, "c")]);
+        assert_eq!(count.wrong_rows, [1]);
+        assert!(!count.is_right());
+    }
+
+    #[test]
+    fn changes_of_a_row_in_the_wrong_order_are_seen() {
+        let count = counted(&[(1, 0), (3, 2), (4, 3), (2, 1)]);
+        assert!(
+            count.is_right(),
+            "rows of their own may overtake each other"
+        );
+        let count = counted(&[(1, 0), (2, 1), (4, 3), (3, 2)]);
+        assert_eq!(count.disordered, [change("update", 1, "c")]);
+        assert_eq!(count.wrong_rows, [1]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_but_is_in_no_log_is_lost() {
+        let journal = [Written {
+            at: SystemTime::UNIX_EPOCH,
+            operation: "insert",
+            id: 1,
+            text: "a".to_owned(),
+        }];
+        let count = compare(&[], &[], &journal, &[]).unwrap();
+        assert_eq!(count.lost, [change("insert", 1, "a")]);
+    }
+
+    #[test]
+    fn the_same_change_under_another_name_is_a_wrong_row_or_none() {
+        let count = counted(&[(1, 0), (2, 1), (3, 2), (4, 3), (9, 0)]);
+        assert_eq!(count.wrong_rows, [1]);
+        assert!(!count.is_right());
+    }
+}

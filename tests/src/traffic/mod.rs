@@ -1,0 +1,11 @@
+//! Rows on their way: somebody who writes them, somebody who sees the changes, and the count at the end.
+//!
+//! # Layout
+//! - `writer`: inserts, updates and deletes rows of one table, whatever happens meanwhile
+//! - `subscriber`: reads the Kinesis stream; `decode`: what a record says
+//! - `count`: the rows, the binary log and the stream, compared
+
+pub mod count;
+pub mod decode;
+pub mod subscriber;
+pub mod writer;
