@@ -30,6 +30,8 @@ def run(settings: Settings) -> None:
     for stack in stacks:
         if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":
             raise Failure(f"{stack.name} is {stack.status}: wait until that is over (make status)")
+        if stack.parameters.get("DeletionProtection") == "true":
+            raise Failure(f"{stack.name} is protected: deploy it with DeletionProtection=false before you destroy it")
     for stack in stacks:
         tell(stack)
     print("The functions' uploads stay in their bucket.")

@@ -36,6 +36,7 @@ fn answer(status: &str, body: &str, has_expired: &AtomicBool) -> (StatusCode, St
             "<Stacks><member><StackName>sluice-stream</StackName><StackId>{ID}</StackId>\
              <StackStatus>{status}</StackStatus><CreationTime>2026-01-01T00:00:00Z</CreationTime>\
              <Parameters><member><ParameterKey>VpcId</ParameterKey><ParameterValue>vpc-1</ParameterValue></member>\
+             <member><ParameterKey>DeletionProtection</ParameterKey><ParameterValue>true</ParameterValue></member>\
              </Parameters></member></Stacks>"
         ),
         "CreateChangeSet" => format!("<Id>arn:aws:changeSet/1</Id><StackId>{ID}</StackId>"),
@@ -100,6 +101,12 @@ async fn a_stack_in_the_wrong_state_is_left_alone_and_the_way_out_is_shown() {
         let said = refusal(command, status).await;
         assert_says(&said, &[&format!("sluice-stream is {status}"), way_out]);
     }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_where_something_is_protected() {
+    let said = refusal("destroy", "UPDATE_COMPLETE").await;
+    assert_says(&said, &["is protected", "DeletionProtection=false"]);
 }
 
 #[tokio::test]
