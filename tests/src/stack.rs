@@ -18,7 +18,7 @@ pub use wire::serve;
 
 /// The ARN of the one stack there is.
 pub const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
-/// The ARN of its change set.
+/// The ARN of its first change set.
 pub const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
 
 /// A stack, as it is now. A clone is another handle to the same one.
@@ -30,6 +30,8 @@ struct Inner {
     status: String,
     execution: String,
     changes: Option<Vec<ResourceChange>>,
+    /// How many change sets there have been.
+    change_sets: usize,
     /// The change sets of nested stacks.
     nested: HashMap<String, Vec<ResourceChange>>,
     tasks: Vec<Resource>,
@@ -39,6 +41,15 @@ struct Inner {
 }
 
 impl Inner {
+    /// The ARN of the last change set, if the stack tells one. Another one has another.
+    fn change_set(&self) -> Option<String> {
+        self.changes.as_ref()?;
+        Some(match self.change_sets {
+            1 => CHANGE_SET.to_owned(),
+            number => format!("{CHANGE_SET}{number}"),
+        })
+    }
+
     fn resources(&self) -> Vec<Resource> {
         self.others.iter().chain(&self.tasks).cloned().collect()
     }
@@ -52,6 +63,7 @@ impl Stack {
             status: status.to_owned(),
             execution,
             changes: None,
+            change_sets: 0,
             nested: HashMap::new(),
             tasks: Vec::new(),
             others: Vec::new(),
@@ -86,7 +98,9 @@ impl Stack {
 
     /// The stack is carrying out a change set with these changes.
     pub fn changes(&self, changes: Vec<ResourceChange>) {
-        self.state().changes = Some(changes);
+        let mut state = self.state();
+        state.changes = Some(changes);
+        state.change_sets += 1;
     }
 
     /// The stack is carried on without a change set that anybody knows.
@@ -183,10 +197,7 @@ impl replication::Stack for Stack {
             "describing stack {stack}: ValidationError: it does not exist"
         );
         let state = self.state();
-        Ok((
-            StackStatus(state.status.clone()),
-            state.changes.as_ref().map(|_| CHANGE_SET.to_owned()),
-        ))
+        Ok((StackStatus(state.status.clone()), state.change_set()))
     }
 
     async fn change(&self, _change_set: &str, stage: Stage) -> anyhow::Result<Change> {

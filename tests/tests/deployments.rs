@@ -87,15 +87,18 @@ fn whatever_happens_the_stream_goes_on_where_it_was_and_what_an_operator_stopped
     }
 }
 
-const MUST_BE_SEEN: [&str; 10] = [
+const MUST_BE_SEEN: [&str; 13] = [
     "a failed update that was rolled back later",
     "a process that died",
     "a replacement that began at its predecessor's checkpoint",
+    "a request that was delivered again, later",
     "a resource that was replaced",
     "a rollback that failed, and was continued",
     "a stack that was deleted",
+    "a task that an operator deleted",
     "a task that an operator started",
     "a task that an operator stopped",
+    "an event that came again, minutes later",
     "an update that failed with rollback disabled",
     "an update that was cancelled",
 ];

@@ -33,6 +33,8 @@ pub(crate) const READING: &str = "reading the stack and its replication tasks";
 pub(crate) struct Sight {
     /// The stack's status.
     pub(crate) status: StackStatus,
+    /// The change set that it was last created or updated by, if one is known.
+    pub(crate) change_set: Option<String>,
     /// What its deployment changes.
     pub(crate) change: Change,
     /// Its tasks.
@@ -53,12 +55,13 @@ pub(crate) async fn all(
     };
     let (deployment, both) = futures::join!(deployment(stack, stack_id), both);
     // If both fail, then with the same reason every time: the one of the stack, without which nothing is known.
-    let (status, change) = deployment?;
+    let (status, change_set, change) = deployment?;
     let (tasks, resources) = both?;
     let is_unfinished =
         |it: &Resource| it.resource_type == POST && !it.status.ends_with("_COMPLETE");
     Ok(Sight {
         status,
+        change_set,
         change,
         tasks,
         post_is_unfinished: resources.iter().any(is_unfinished),
@@ -76,8 +79,11 @@ pub(crate) async fn is_waited_for(
     Ok(resources.iter().any(is_it))
 }
 
-/// The stack's status, and what its deployment changes.
-async fn deployment(stack: &impl Stack, stack_id: &str) -> anyhow::Result<(StackStatus, Change)> {
+/// The stack's status, its change set, and what its deployment changes.
+async fn deployment(
+    stack: &impl Stack,
+    stack_id: &str,
+) -> anyhow::Result<(StackStatus, Option<String>, Change)> {
     let (status, change_set) = stack.status(stack_id).await?;
     let change = match &change_set {
         Some(change_set) if status.is_rolling_back() => {
@@ -96,7 +102,7 @@ async fn deployment(stack: &impl Stack, stack_id: &str) -> anyhow::Result<(Stack
             status.0
         ),
     }
-    Ok((status, change))
+    Ok((status, change_set, change))
 }
 
 /// The stack's tasks with their marks, in the template's order of names. A task that DMS doesn't know any more is left
@@ -217,14 +223,17 @@ pub enum Predecessor {
     Earlier,
 }
 
-/// The stack's status alone.
+/// The stack's status, and the change set that it was last created or updated by, if one is known.
 ///
 /// # Errors
 /// If the stack can't be described, or CloudFormation tells no status.
-pub(crate) async fn status(stack: &impl Stack, stack_id: &str) -> anyhow::Result<StackStatus> {
-    let (status, _) = stack.status(stack_id).await?;
+pub(crate) async fn status(
+    stack: &impl Stack,
+    stack_id: &str,
+) -> anyhow::Result<(StackStatus, Option<String>)> {
+    let (status, change_set) = stack.status(stack_id).await?;
     if status.0.is_empty() {
         bail!("describing stack {stack_id}: CloudFormation tells no status");
     }
-    Ok(status)
+    Ok((status, change_set))
 }

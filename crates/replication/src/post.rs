@@ -93,7 +93,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         let outcome = run::all(
             &self.dms,
             tasks,
-            &Errand::new(&self.stack, &request.stack_id, occasion),
+            &Errand::new(&self.stack, &request.stack_id, sight.change_set, occasion),
             &predecessors,
             deadline,
         )
@@ -106,7 +106,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
 
     async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
         let reading = observe::status(&self.stack, stack_id);
-        let status = deadline.limit(observe::READING, reading).await?;
+        let (status, _) = deadline.limit(observe::READING, reading).await?;
         if status.is_in_progress() || status.0 == "DELETE_COMPLETE" {
             info!("the stack is {}: nothing to heal", status.0);
             return Ok(());
@@ -132,7 +132,7 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
         run::all(
             &self.dms,
             tasks,
-            &Errand::new(&self.stack, stack_id, Occasion::Healing),
+            &Errand::new(&self.stack, stack_id, sight.change_set, Occasion::Healing),
             &Default::default(),
             deadline,
         )
@@ -173,7 +173,7 @@ where
     async fn delete(&self, request: Request<()>) -> anyhow::Result<()> {
         let deadline = request.deadline;
         let reading = observe::status(&self.stack, &request.stack_id);
-        let status = deadline.limit(observe::READING, reading).await?;
+        let (status, _) = deadline.limit(observe::READING, reading).await?;
         if !status.is_going() {
             info!(
                 "the stack is {}: only this resource goes, and the tasks are left as they are",

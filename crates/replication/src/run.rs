@@ -36,23 +36,31 @@ pub(crate) struct Outcome {
 pub(crate) struct Errand<'a, S> {
     stack: &'a S,
     stack_id: &'a str,
+    change_set: Option<String>,
     occasion: Occasion,
     /// When the stack was last read, and its status then if it had moved on.
     read: Mutex<Option<(Instant, Option<StackStatus>)>>,
 }
 
 impl<'a, S: Stack> Errand<'a, S> {
-    pub(crate) fn new(stack: &'a S, stack_id: &'a str, occasion: Occasion) -> Self {
+    /// `change_set` is the one that the stack was last updated by when the tasks were read.
+    pub(crate) fn new(
+        stack: &'a S,
+        stack_id: &'a str,
+        change_set: Option<String>,
+        occasion: Occasion,
+    ) -> Self {
         Self {
             stack,
             stack_id,
+            change_set,
             occasion,
             read: Mutex::default(),
         }
     }
 
-    /// The stack's status, if the stack has moved on: it goes, the deployment is being undone, or the one after the one to
-    /// heal has begun. Then nothing may be started any more. CloudFormation goes on without our answer when another
+    /// The stack's status, if the stack has moved on: it goes, the deployment is being undone, or another one has begun
+    /// since, and may have replaced what we know. Then nothing may be started any more. CloudFormation goes on without our answer when another
     /// resource fails or somebody cancels the update.
     async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
         let mut read = self.read.lock().await;
@@ -62,8 +70,9 @@ impl<'a, S: Stack> Errand<'a, S> {
             return Ok(over.clone());
         }
         let at = Instant::now();
-        let status = observe::status(self.stack, self.stack_id).await?;
+        let (status, change_set) = observe::status(self.stack, self.stack_id).await?;
         let is_over = match self.occasion {
+            _ if change_set != self.change_set => true,
             Occasion::Deployment => status.is_going() || status.is_rolling_back(),
             Occasion::Rollback => status.is_going(),
             Occasion::Healing => status.is_in_progress(),

@@ -86,11 +86,8 @@ fn paged(list: &str, members: &[String], page: usize) -> String {
 
 impl Inner {
     fn describe_stacks(&self) -> String {
-        let change_set = if self.changes.is_some() {
-            element("ChangeSetId", CHANGE_SET)
-        } else {
-            String::new()
-        };
+        let change_set = self.change_set();
+        let change_set = change_set.map_or_else(String::new, |it| element("ChangeSetId", &it));
         let stack = [
             element("StackId", STACK),
             element("StackName", "stream"),
@@ -103,7 +100,7 @@ impl Inner {
 
     fn describe_change_set(&self, name: &str, page: usize) -> Option<String> {
         let changes = match name {
-            CHANGE_SET => self.changes.as_ref(),
+            own if own.starts_with(CHANGE_SET) => self.changes.as_ref(),
             nested => self.nested.get(nested),
         };
         let mut members = Vec::new();

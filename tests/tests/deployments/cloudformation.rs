@@ -88,7 +88,7 @@ impl CloudFormation {
         }
         self.ask(Ask::Post, &calm, &None).await.unwrap();
         self.world.stack.execution_is("EXECUTE_COMPLETE");
-        self.world.deployed(&BTreeSet::new());
+        self.world.deployed(&BTreeMap::new());
         self.becomes("CREATE_COMPLETE");
         sleep(Duration::from_secs(60)).await;
     }
@@ -111,6 +111,9 @@ impl CloudFormation {
                             "a failed update that was rolled back later"
                         });
                         self.operation_begins().await;
+                        if stuck {
+                            self.prepare_to_continue().await;
+                        }
                         let calm = Call::default();
                         let undone = self.roll_back(&calm, &calm).await;
                         self.ends(&undone, &Call::default(), &[]);

@@ -59,6 +59,9 @@ impl CloudFormation {
                 if after_s > 0 && is_late {
                     return;
                 }
+                if after_s > 0 {
+                    crate::saw("a request that was delivered again, later");
+                }
                 let done = match ask {
                     Ask::Pre => {
                         let deployment_id = request_id.clone();
@@ -114,6 +117,9 @@ impl CloudFormation {
             let world = self.world.clone();
             self.events.push(tokio::spawn(async move {
                 sleep(Duration::from_secs(after_s.into())).await;
+                if after_s > 60 {
+                    crate::saw("an event that came again, minutes later");
+                }
                 let calm = Call {
                     latency: call.latency,
                     ..Call::default()

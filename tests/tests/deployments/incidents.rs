@@ -1,9 +1,12 @@
 //! What others do, and what goes wrong by itself.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use replication::task::{Arn, TaskStatus};
+use replication::tasks::PAUSE_MARK;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::plan::Incident;
 use crate::world::{BROKEN, Wanted, World};
@@ -28,12 +31,9 @@ impl World {
         | Incident::OperatorStarts(n)
         | Incident::Breaks(n)
         | Incident::WillFail(n)
+        | Incident::OperatorDeletes(n)
         | Incident::Forgets(n)) = incident;
-        let tasks: Vec<(String, Arn)> = self
-            .physical()
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("Task"))
-            .collect();
+        let tasks = self.tasks();
         let Some((name, arn)) = tasks.get(usize::from(n) % tasks.len().max(1)) else {
             return;
         };
@@ -85,6 +85,15 @@ impl World {
                 self.dms.fail_next_run(arn, "no route to host");
                 self.state().doomed.insert(arn.clone());
             }
+            Incident::OperatorDeletes(_) => {
+                let input = json!({ "ReplicationTaskArn": arn.as_str() });
+                if self.dms.call("DeleteReplicationTask", &input).is_err() {
+                    return;
+                }
+                let deleted = Wanted::Either("an operator deleted it");
+                self.state().wanted.insert(arn.clone(), deleted);
+                crate::saw("a task that an operator deleted");
+            }
             Incident::Forgets(_) => {
                 let source = Arn::new(self.dms.member(arn, "SourceEndpointArn"));
                 self.dms.forget_connections(&source);
@@ -93,6 +102,24 @@ impl World {
         }
         self.state().has_incidents = true;
         self.note(format!("{incident:?}: {name} ({arn})"));
+    }
+
+    /// An operator stops a task in such a way that it is resumed later, if it works at all.
+    pub(crate) async fn rest(&self, arn: &Arn) {
+        while self.dms.status(arn) == Some(TaskStatus::Starting) {
+            sleep(Duration::from_secs(1)).await;
+        }
+        if self.dms.status(arn) != Some(TaskStatus::Running) {
+            return;
+        }
+        let tags = [json!({ "Key": PAUSE_MARK, "Value": "an operator" })];
+        let mark = json!({ "ResourceArn": arn.as_str(), "Tags": tags });
+        self.call("AddTagsToResource", &mark).await.unwrap();
+        self.dms.operator_stops(arn);
+        self.note(format!("an operator has {arn} rest"));
+        while self.works(arn) {
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     pub(crate) fn breaks(&self, arn: &Arn) {

@@ -1,6 +1,6 @@
 //! What must be true.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use replication::task::{Arn, TaskStatus};
@@ -10,7 +10,7 @@ use crate::world::{BROKEN, Wanted, World};
 impl World {
     /// A deployment has succeeded that began when these tasks were broken already: all run, but for those that an
     /// operator stopped.
-    pub(crate) fn deployed(&self, broken_before: &BTreeSet<Arn>) {
+    pub(crate) fn deployed(&self, broken_before: &BTreeMap<Arn, Duration>) {
         let mut state = self.state();
         let tasks: Vec<Arn> = state
             .physical
@@ -20,7 +20,7 @@ impl World {
             .collect();
         for arn in tasks {
             match state.wanted.get(&arn) {
-                Some(Wanted::Either(BROKEN)) if !broken_before.contains(&arn) => {}
+                Some(Wanted::Either(BROKEN)) if self.broke_since(&arn, broken_before) => {}
                 None | Some(Wanted::Either(BROKEN)) => {
                     state.wanted.insert(arn, Wanted::Runs);
                 }
@@ -29,15 +29,25 @@ impl World {
         }
     }
 
-    /// The tasks that broke, and that nobody has resumed since, as far as DMS shows it by now.
-    pub(crate) fn broken(&self) -> BTreeSet<Arn> {
+    /// Whether a task has broken for the first time, or once more, since these had.
+    fn broke_since(&self, arn: &Arn, broken_before: &BTreeMap<Arn, Duration>) -> bool {
+        let Some(before) = broken_before.get(arn) else {
+            return true;
+        };
+        let last = self.dms.statuses(arn).pop();
+        last.is_some_and(|(since, status)| status == TaskStatus::Failed && since > *before)
+    }
+
+    /// The tasks that broke, and that nobody has resumed since, as far as DMS shows it by now; and when they did.
+    pub(crate) fn broken(&self) -> BTreeMap<Arn, Duration> {
         let seen = self.dms.time().saturating_sub(self.lag);
         let state = self.state();
-        let broken = state.wanted.iter().filter(|(arn, it)| {
-            let last = self.dms.statuses(arn).pop();
-            **it == Wanted::Either(BROKEN) && last.is_some_and(|(since, _)| since <= seen)
+        let broken = state.wanted.iter().filter_map(|(arn, it)| {
+            let (since, status) = self.dms.statuses(arn).pop()?;
+            let is_broken = *it == Wanted::Either(BROKEN) && status == TaskStatus::Failed;
+            (is_broken && since <= seen).then(|| (arn.clone(), since))
         });
-        broken.map(|(arn, _)| arn.clone()).collect()
+        broken.collect()
     }
 
     /// Something was refused to CloudFormation, or done under a running task: nobody but an operator may be the cause.
@@ -97,7 +107,8 @@ impl World {
                 self.fault(format!("{arn} runs, though it is no longer in the stack"));
             }
             for before in self.ancestors(&arn) {
-                if !excused.contains(&before) {
+                // Started by hand while it was the one that the stack listed: it goes on when the other is put back.
+                if !excused.contains(&before) && !excused.contains(&arn) {
                     self.never_both(&arn, &before);
                 }
             }

@@ -57,6 +57,8 @@ pub(crate) enum Incident {
     Breaks(u8),
     /// The task's next start fails.
     WillFail(u8),
+    /// The task is gone from DMS, if it rests; the stack doesn't know.
+    OperatorDeletes(u8),
     /// DMS forgets a successful connection test.
     Forgets(u8),
 }
@@ -217,6 +219,7 @@ fn incident() -> impl Strategy<Value = Incident> {
         2 => any::<u8>().prop_map(Incident::OperatorStarts),
         1 => any::<u8>().prop_map(Incident::Breaks),
         1 => any::<u8>().prop_map(Incident::WillFail),
+        1 => any::<u8>().prop_map(Incident::OperatorDeletes),
         1 => any::<u8>().prop_map(Incident::Forgets),
     ]
 }

@@ -238,6 +238,26 @@ impl CloudFormation {
         Ok(())
     }
 
+    /// What an operator does before a failed rollback is continued, once healing has done its part: skips the tasks that are
+    /// gone; and if DmsPre is not going to be called again, has tasks rest as it would have.
+    pub(crate) async fn prepare_to_continue(&mut self) {
+        for event in self.events.drain(..) {
+            event.await.unwrap();
+        }
+        let world = &self.world;
+        let is_gone = |name: &String| {
+            let arn = world.arn(name).filter(|_| name.starts_with("Task"));
+            arn.is_some_and(|arn| world.dms.status(&arn).is_none())
+        };
+        let undo = self.undo.as_mut().unwrap();
+        undo.touched.retain(|name| !is_gone(name));
+        if !undo.pre {
+            for (_, arn) in world.tasks() {
+                world.rest(&arn).await;
+            }
+        }
+    }
+
     /// The end of a rollback.
     pub(crate) fn ends(&mut self, undone: &Result<(), String>, event: &Call, late: &[(u16, Call)]) {
         self.world.note(format!("rollback: {undone:?}"));

@@ -134,6 +134,11 @@ impl World {
         self.state().physical.clone()
     }
 
+    pub(crate) fn tasks(&self) -> Vec<(String, Arn)> {
+        let all = self.physical().into_iter();
+        all.filter(|(name, _)| name.starts_with("Task")).collect()
+    }
+
     pub(crate) fn arn(&self, name: &str) -> Option<Arn> {
         self.state().physical.get(name).cloned()
     }

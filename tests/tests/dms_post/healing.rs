@@ -5,8 +5,9 @@ use std::time::Duration;
 use custom_resource::{Deadline, Resource};
 use replication::task::TaskStatus;
 use serde_json::json;
+use stage::stack::modified;
 
-use super::Scene;
+use super::{Scene, TASK};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_paused_after_a_deployment_is_healed() {
@@ -75,4 +76,21 @@ async fn healing_that_waits_gives_way_to_a_deployment_that_begins_meanwhile() {
     assert!(healed.is_err());
     assert!(scene.is_marked());
     assert_eq!(scene.dms.calls("StartReplicationTask"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn healing_that_outlives_a_whole_deployment_starts_nothing_that_it_may_have_replaced() {
+    let scene = Scene::paused(TaskStatus::Stopping).await;
+    let deployment = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        scene
+            .stack
+            .changes(vec![modified("Orders", TASK, &scene.orders)]);
+    };
+    let (healed, ()) = tokio::join!(scene.notice("UPDATE_FAILED"), deployment);
+    assert!(healed.is_err());
+    assert_eq!(scene.dms.calls("StartReplicationTask"), 0);
+    // That deployment's end is an event, too.
+    scene.notice("UPDATE_FAILED").await.unwrap();
+    assert_eq!(scene.status(), TaskStatus::Running);
 }
