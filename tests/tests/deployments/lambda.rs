@@ -34,6 +34,8 @@ pub(crate) struct Process {
     dead: Notify,
     rights: Mutex<Rights>,
     id: usize,
+    /// Whether the stack rolled back when it was asked for.
+    for_rollback: bool,
 }
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
@@ -47,6 +49,7 @@ impl Process {
             dead: Notify::new(),
             rights: Mutex::new(rights),
             id: NUMBER.fetch_add(1, Ordering::Relaxed),
+            for_rollback: world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS"),
         })
     }
 
@@ -114,7 +117,12 @@ impl Process {
 
 impl Stack for Seen<stage::stack::Stack> {
     async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
-        self.process.call(self.inner.status(stack)).await
+        let status = self.process.call(self.inner.status(stack)).await?;
+        if status.0.is_rolling_back() && !self.process.for_rollback {
+            // It is taken for a request of the rollback, which touches more.
+            *self.process.rights.lock().unwrap() = None;
+        }
+        Ok(status)
     }
 
     async fn change(&self, change_set: &str, stage: Stage) -> anyhow::Result<Change> {
