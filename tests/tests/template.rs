@@ -20,6 +20,8 @@ mod last_words;
 mod parameters;
 #[path = "template/permissions.rs"]
 mod permissions;
+#[path = "template/sources.rs"]
+mod sources;
 #[path = "template/watching.rs"]
 mod watching;
 
