@@ -76,7 +76,7 @@ $(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
 build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstrap (ARCH=arm64 for Graviton)
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
-EXAMPLES := --example stream-subscriber --example row-writer
+EXAMPLES := --package change-event --example stream-subscriber --example row-writer
 
 examples: $(VENV)/.ready ## the two example functions, a consumer and a row writer, likewise
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(EXAMPLES)

@@ -153,7 +153,7 @@ fn the_writer_is_made_only_for_a_secret_and_may_read_no_other() {
         function["VpcConfig"],
         json!({ "SubnetIds": { "Ref": "SubnetIds" }, "SecurityGroupIds": { "Ref": "SecurityGroupIds" } })
     );
-    let program = source("crates/db-init/examples/row-writer.rs");
+    let program = source("crates/change-event/examples/row-writer.rs");
     let variables = function["Environment"]["Variables"].as_object().unwrap();
     for variable in variables.keys() {
         assert!(program.contains(&format!("\"{variable}\"")), "{variable}");

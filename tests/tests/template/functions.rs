@@ -10,7 +10,7 @@ const EXAMPLES: [(&str, &str); 2] = [
         "stream-subscriber",
         "crates/change-event/examples/stream-subscriber.rs",
     ),
-    ("row-writer", "crates/db-init/examples/row-writer.rs"),
+    ("row-writer", "crates/change-event/examples/row-writer.rs"),
 ];
 
 /// Every function, with its template and its name.
