@@ -9,8 +9,9 @@
 //!   where they go; [`service`] is how both are called; [`traffic`] is who writes rows, who sees them, and the count.
 //! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
 //!   [`on_failure`] is what Lambda says of one that died.
-//! - All of it together: [`chaos`] is random operations and random trouble; [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`]
-//!   is what happens there, for the demo and the lifecycle test.
+//! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`] is
+//!   what happens there, for the demo and the lifecycle test; [`chaos`] is random operations and random trouble;
+//!   [`timeline`] draws what happened.
 
 pub mod callback;
 pub mod chaos;
@@ -29,5 +30,6 @@ pub mod request;
 pub mod secrets;
 pub mod service;
 pub mod stack;
+pub mod timeline;
 pub mod tls;
 pub mod traffic;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::cloud::Cloud;
 use crate::cloud::stacks::Sight;
+use crate::timeline::Film;
 use crate::traffic::count::Count;
 
 mod rows;
@@ -74,6 +75,8 @@ pub struct Played {
     pub acts: Vec<Act>,
     /// What became of the rows that were written meanwhile.
     pub count: Count,
+    /// What the stream carried.
+    pub film: Film,
 }
 
 /// Performs the play. What happens goes to `tell`, as it happens.
@@ -117,8 +120,9 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
         violations.is_empty(),
         "something was done to DMS that must not be: {violations:?}"
     );
-    let count = play.counted.context("nothing was counted")?;
-    Ok(Played { acts, count })
+    let (count, mut film) = play.counted.context("nothing was counted")?;
+    film.statuses_of(&play.cloud.dms);
+    Ok(Played { acts, count, film })
 }
 
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stage::chaos::{Chaos, Line, perform};
+use stage::timeline::Timeline;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,10 +15,20 @@ async fn main() -> ExitCode {
         rounds: number("ROUNDS").map_or(10, |rounds| rounds as usize),
     };
     println!("seed {}, {} rounds", chaos.seed, chaos.rounds);
+    let mut timeline = Timeline {
+        title: format!(
+            "Chaos, seed {}: a stack is updated while rows are written",
+            chaos.seed
+        ),
+        ..Timeline::default()
+    };
     let mut tell = |line: Line| match line {
-        Line::Round(number, round) => println!("{number:>3}. {round}"),
+        Line::Round(number, round) => {
+            println!("{number:>3}. {round}");
+            timeline.mark(format!("{number}. {round}"));
+        }
         Line::Note(note) => println!("     {note}"),
-        Line::Sight(_) => {}
+        Line::Sight(sight) => timeline.sights.push(sight),
     };
     match perform(chaos, &mut tell).await {
         Ok(survived) => {
@@ -30,6 +41,12 @@ async fn main() -> ExitCode {
                 }
             }
             println!("\n{}", survived.count);
+            timeline.verdict = survived.count.verdict();
+            timeline.film = survived.film;
+            match timeline.write("chaos.svg") {
+                Ok(file) => println!("The timeline is in {}", file.display()),
+                Err(error) => eprintln!("The timeline could not be written: {error}"),
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stage::cloud::stacks::Sight;
 use stage::play::{self, Line};
+use stage::timeline::Timeline;
 
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
@@ -15,7 +16,16 @@ const PLAIN: &str = "\x1b[0m";
 #[tokio::main]
 async fn main() -> ExitCode {
     let began = now();
+    let mut timeline = Timeline {
+        title: "A stack's whole life while rows are written".to_owned(),
+        ..Timeline::default()
+    };
     let mut tell = |line: Line| {
+        match &line {
+            Line::Act(number, title) => timeline.mark(format!("{number}. {title}")),
+            Line::Sight(sight) => timeline.sights.push(sight.clone()),
+            _ => {}
+        }
         if let Some(line) = render(began, &line) {
             println!("{line}");
         }
@@ -38,6 +48,12 @@ async fn main() -> ExitCode {
             );
             played.acts.iter().for_each(|act| println!("{act}"));
             println!("\n{BOLD}{}{PLAIN}", played.count);
+            timeline.verdict = played.count.verdict();
+            timeline.film = played.film;
+            match timeline.write("demo.svg") {
+                Ok(file) => println!("\nThe timeline is in {}", file.display()),
+                Err(error) => eprintln!("\nThe timeline could not be written: {error}"),
+            }
             println!(
                 "\nEverything came out as promised, in {:.0} s.",
                 now() - began

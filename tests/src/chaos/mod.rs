@@ -1,13 +1,14 @@
 //! Random operations on a stream's stack, and random trouble, while rows are written: none of them may get lost.
 //!
 //! # Layout
-//! - `plan`: what is done and what goes wrong, from a seed
+//! - `plan`: what is done and what goes wrong, from a seed; `change`: what that is in the template
 //! - `world`: the database, the stack, the writer and the subscriber; `trouble`: what goes wrong in it
 //!
 //! # What is demanded
 //! After each round, that the task runs (if nothing but the stack's own events say that something failed, and why,
 //! somebody may have to resume it), and that all that was written has come out of the stream. At the end, the count.
 
+mod change;
 mod plan;
 mod trouble;
 mod world;
@@ -20,6 +21,7 @@ pub use plan::{Operation, Round, Trouble, rounds};
 pub use world::Line;
 use world::World;
 
+use crate::timeline::Film;
 use crate::traffic::count::Count;
 
 /// How a run is to be.
@@ -53,6 +55,8 @@ pub struct Survived {
     pub rounds: Vec<Ended>,
     /// What became of the rows.
     pub count: Count,
+    /// What the stream carried.
+    pub film: Film,
 }
 
 /// Performs a run. What happens goes to `tell`.
@@ -72,9 +76,10 @@ async fn play(chaos: Chaos, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Surviv
         let played = world.play(&round, tell).await;
         ended.push(played.with_context(|| format!("round {}, {round}", number + 1))?);
     }
-    let count = world.count().await?;
+    let (count, film) = world.count().await?;
     Ok(Survived {
         rounds: ended,
         count,
+        film,
     })
 }

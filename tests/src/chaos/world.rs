@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Ended;
+use super::change::changed;
 use super::plan::{Operation, Round, Trouble};
 use super::trouble::Reach;
 use crate::cloud::stacks::{Failure, Sight, Watch};
@@ -23,6 +24,7 @@ use crate::mysql::{MysqlServer, Options};
 use crate::play::architecture;
 use crate::replica::binlog::Position;
 use crate::service::Service;
+use crate::timeline::Film;
 use crate::traffic::count::{Count, count, missing};
 use crate::traffic::subscriber::Subscriber;
 use crate::traffic::writer::Writer;
@@ -127,7 +129,7 @@ impl World {
         let began = Instant::now();
         self.deployments += 1;
         let number = self.deployments;
-        let (template, keeps) = self.changed(round.operation, number);
+        let (template, keeps) = changed(&self.template, round.operation, number);
         self.parameters.insert("DeploymentId", number.to_string());
         let mut parameters = self.parameters.clone();
         if round.operation == Operation::Nothing {
@@ -167,6 +169,7 @@ impl World {
             self.parameters = parameters;
         }
         let needed_help = self.runs_again(round, &failures, tell).await?;
+        self.only_one_runs(&failures, tell).await?;
         let missing = missing(&self.opts, &self.from, &self.subscriber, PATIENCE).await?;
         ensure!(missing.is_empty(), "lost: {missing:?}");
         ensure!(
@@ -183,12 +186,13 @@ impl World {
     }
 
     /// Stops the writer, and counts.
-    pub(super) async fn count(self) -> anyhow::Result<Count> {
+    pub(super) async fn count(self) -> anyhow::Result<(Count, Film)> {
         let journal = self.writer.stop().await?;
         let counted = count(&self.opts, &self.from, &journal, &self.subscriber, PATIENCE);
         let counted = counted.await?;
         ensure!(counted.is_right(), "the count is wrong: {counted:?}");
-        Ok(counted)
+        let film = Film::new(&self.cloud.dms, &journal, &self.subscriber.seen()?);
+        Ok((counted, film))
     }
 
     /// Waits until the stack's task runs. Whether somebody had to resume it: an operator's stop stays, and a failure that
@@ -236,6 +240,33 @@ impl World {
         }
     }
 
+    /// A task that was replaced and that somebody resumed can't be deleted, as CloudFormation then says. It would hide what
+    /// its replacement loses, so it is stopped.
+    async fn only_one_runs(
+        &self,
+        failures: &[String],
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<()> {
+        let (own, dms) = (self.task().await?, &self.cloud.dms);
+        let described = dms.call("DescribeReplicationTasks", &json!({}))?;
+        let tasks = described["ReplicationTasks"].as_array();
+        for task in tasks.into_iter().flatten() {
+            let arn = Arn::new(task["ReplicationTaskArn"].as_str().unwrap_or_default());
+            if arn == own || dms.status(&arn) != Some(TaskStatus::Running) {
+                continue;
+            }
+            let told = failures.iter().any(|it| it.contains("DELETE_FAILED"));
+            ensure!(told, "two tasks run, and nobody says why");
+            let left = "the replaced task runs, too, and CloudFormation said so; somebody stops it";
+            tell(Line::Note(left.to_owned()));
+            dms.call(
+                "StopReplicationTask",
+                &json!({ "ReplicationTaskArn": arn.as_str() }),
+            )?;
+        }
+        Ok(())
+    }
+
     async fn task(&self) -> anyhow::Result<Arn> {
         let asked = self.cloud.client.describe_stack_resource();
         let asked = asked
@@ -244,51 +275,6 @@ impl World {
         let found = asked.send().await?.stack_resource_detail;
         let arn = found.and_then(|it| it.physical_resource_id);
         Ok(Arn::new(arn.context("the stack has no task")?))
-    }
-
-    /// The template with a change, and whether the next round begins with it if it comes out well.
-    fn changed(&self, operation: Operation, number: u64) -> (Value, bool) {
-        let mut template = self.template.clone();
-        let resources = &mut template["Resources"];
-        let task = &mut resources["ReplicationTask"]["Properties"];
-        let rule = |id: u8, action: &str, table: &str| {
-            json!({ "rule-type": "selection", "rule-id": id, "rule-name": id, "rule-action": action,
-                "object-locator": { "schema-name": "blog", "table-name": table } })
-        };
-        let spare = format!("spare_{number}");
-        let rules =
-            json!({ "rules": [rule(1, "include", "examples"), rule(2, "exclude", &spare)] });
-        match operation {
-            Operation::Nothing => {}
-            Operation::Task => task["TableMappings"] = json!(rules.to_string()),
-            Operation::ReplaceTask => {
-                task["ResourceIdentifier"] = json!(format!("CHAOS{number}"));
-            }
-            Operation::Refused => task["TableMappings"] = json!(r#"{"rules": []}"#),
-            Operation::FailsLater => {
-                task["TableMappings"] = json!(rules.to_string());
-                resources["Broken"] = json!({
-                    "Type": "AWS::DMS::Endpoint", "DependsOn": "ReplicationTask",
-                    "Properties": { "EndpointType": "sideways", "EngineName": "kinesis" },
-                });
-            }
-            Operation::Source => {
-                let attributes = format!("eventsPollInterval={number}");
-                resources["SourceEndpoint"]["Properties"]["ExtraConnectionAttributes"] =
-                    json!(attributes);
-            }
-            Operation::Target | Operation::ReplaceTarget => {
-                let endpoint = &mut resources["TargetEndpoint"]["Properties"];
-                if operation == Operation::Target {
-                    let control = json!(number % 2 == 1);
-                    endpoint["KinesisSettings"]["IncludeControlDetails"] = control;
-                } else {
-                    endpoint["ResourceIdentifier"] = json!(format!("chaos-{number}"));
-                }
-            }
-        }
-        let fails = matches!(operation, Operation::Refused | Operation::FailsLater);
-        (template, !fails)
     }
 }
 
@@ -325,7 +311,7 @@ fn pace() -> Pace {
         stop: Duration::from_millis(800),
         modify: Duration::from_millis(500),
         delete: Duration::from_millis(300),
-        connection_test: Duration::from_millis(1_500),
+        connection_test: Duration::from_millis(2_500),
         lag: Duration::from_millis(300),
         ..Pace::brisk()
     }

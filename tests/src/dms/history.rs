@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use replication::task::{Arn, TaskStatus};
 use tokio::time::Instant;
@@ -110,6 +110,11 @@ impl Dms {
     pub fn status(&self, task: &Arn) -> Option<TaskStatus> {
         let phase = self.model().phase(Instant::now(), task).cloned();
         phase.ok().map(|phase| phase.status)
+    }
+
+    /// When the stand-in was made.
+    pub fn began(&self) -> SystemTime {
+        self.model().epoch
     }
 
     /// The time since the stand-in was made.

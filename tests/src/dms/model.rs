@@ -29,7 +29,7 @@ pub(super) struct Resource {
 pub(super) struct Model {
     pub(super) pace: Pace,
     pub(super) origin: Instant,
-    epoch: SystemTime,
+    pub(super) epoch: SystemTime,
     pub(super) serial: u64,
     pub(super) groups: BTreeMap<String, Document>,
     pub(super) instances: BTreeMap<Arn, Resource>,

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Line;
 use super::scenes::{Play, STREAM};
 use crate::replica::binlog::Position;
+use crate::timeline::Film;
 use crate::traffic::count::{count, longest_gap};
 use crate::traffic::subscriber::Subscriber;
 use crate::traffic::writer::Writer;
@@ -87,7 +88,8 @@ impl Play {
             "the stream does not tell what happened: {count:?}"
         );
         // A writer that hardly wrote, or a stream that never rested, would prove nothing.
-        let gap = longest_gap(&subscriber.seen()?);
+        let seen = subscriber.seen()?;
+        let gap = longest_gap(&seen);
         ensure!(
             count.logged > 100,
             "only {} changes were made",
@@ -97,7 +99,8 @@ impl Play {
             "the stream rested for {:.1} s at the longest, and then told what had happened meanwhile",
             gap.as_secs_f64()
         )));
-        self.counted = Some(count);
+        let film = Film::new(&self.cloud.dms, &journal, &seen);
+        self.counted = Some((count, film));
         Ok("-".to_owned())
     }
 }

@@ -14,6 +14,7 @@ use crate::cloud::Cloud;
 use crate::cloud::operate::Said;
 use crate::cloud::stacks::Watch;
 use crate::dms::StartType;
+use crate::timeline::Film;
 use crate::traffic::count::Count;
 
 const DATABASE: &str = "sluice-database";
@@ -28,7 +29,7 @@ pub struct Play {
     pub task: Option<Arn>,
     /// Who writes rows and who sees them, as long as they do.
     pub(super) traffic: Option<Traffic>,
-    pub(super) counted: Option<Count>,
+    pub(super) counted: Option<(Count, Film)>,
 }
 
 impl Play {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Value as Cell};
+use mysql_async::{Conn, Opts};
 use serde_json::Value;
 
 use super::decode::Seen;
+use super::log::logged;
 use super::subscriber::{Sighting, Subscriber};
-use super::writer::{TABLE, Written};
-use crate::replica::binlog::{Position, Reader, Step};
+use super::writer::Written;
+use crate::replica::binlog::Position;
 
 /// A change of a row: what was done, to which key, and the text that no other change has.
 pub type Change = (String, i64, String);
@@ -47,6 +48,15 @@ impl Count {
             && self.unexpected.is_empty()
             && self.disordered.is_empty()
             && self.wrong_rows.is_empty()
+    }
+
+    /// It in one line.
+    pub fn verdict(&self) -> String {
+        let (lost, seen) = (self.lost.len(), self.records - self.duplicates);
+        format!(
+            "lost: {lost} of {} changes. {seen} came out of Kinesis, in order, {} of them once more.",
+            self.logged, self.duplicates
+        )
     }
 }
 
@@ -228,42 +238,6 @@ fn wrong_rows(rows: &[(i64, String)], firsts: &[Change]) -> Vec<i64> {
         .collect();
     wrong.sort_unstable();
     wrong
-}
-
-/// The changes of the table in the log, from a position to its end.
-async fn logged(opts: &Opts, from: &Position) -> anyhow::Result<Vec<Change>> {
-    let conn = Conn::new(opts.clone()).await?;
-    let mut reader = Reader::open(conn, from, false).await?;
-    let mut changes = Vec::new();
-    while let Some(transaction) = reader.next().await? {
-        for step in transaction.steps {
-            let Step::Row {
-                schema,
-                table,
-                before,
-                after,
-                ..
-            } = step
-            else {
-                continue;
-            };
-            if (schema.as_str(), table.as_str()) != TABLE {
-                continue;
-            }
-            let operation = match (&before, &after) {
-                (None, _) => "insert",
-                (Some(_), Some(_)) => "update",
-                (Some(_), None) => "delete",
-            };
-            let row = after.or(before).context("a change without a row")?;
-            let [Cell::Int(id), Cell::Bytes(text)] = row.as_slice() else {
-                anyhow::bail!("the table has other columns than id and example");
-            };
-            changes.push((operation.to_owned(), *id, String::from_utf8(text.clone())?));
-        }
-    }
-    reader.close().await;
-    Ok(changes)
 }
 
 #[cfg(test)]

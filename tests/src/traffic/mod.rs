@@ -3,9 +3,10 @@
 //! # Layout
 //! - `writer`: inserts, updates and deletes rows of one table, whatever happens meanwhile
 //! - `subscriber`: reads the Kinesis stream; `decode`: what a record says
-//! - `count`: the rows, the binary log and the stream, compared
+//! - `count`: the rows, the binary log (`log`) and the stream, compared
 
 pub mod count;
 pub mod decode;
+mod log;
 pub mod subscriber;
 pub mod writer;

@@ -1,0 +1,106 @@
+//! A run as a picture: what the stacks did, which handlers ran, what became of the tasks, and how the rows flowed.
+//!
+//! # Layout
+//! - `runs`: a run's events as stretches of time; `drawing`: these as one SVG, for light and dark pages
+
+mod drawing;
+mod runs;
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::cloud::root;
+use crate::cloud::stacks::Sight;
+use crate::dms::{Dms, Event};
+use crate::traffic::subscriber::Sighting;
+use crate::traffic::writer::Written;
+
+/// What the stream carried and what its tasks did, from beginning to end. Moments are seconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct Film {
+    /// The tasks' statuses: when, which task, and what it became; none when it was gone.
+    pub statuses: Vec<(f64, String, Option<String>)>,
+    /// When each change was written.
+    pub written: Vec<f64>,
+    /// When each change was seen for the first time.
+    pub seen: Vec<f64>,
+    /// When each change was seen once more.
+    pub again: Vec<f64>,
+}
+
+/// A run, to be drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// What it was.
+    pub title: String,
+    /// What came out.
+    pub verdict: String,
+    /// When its parts began, and what they are.
+    pub marks: Vec<(f64, String)>,
+    /// What was seen of the stacks and the functions.
+    pub sights: Vec<Sight>,
+    /// The stream.
+    pub film: Film,
+}
+
+impl Film {
+    /// What is known by now.
+    pub fn new(dms: &Dms, journal: &[Written], seen: &[Sighting]) -> Self {
+        let mut film = Self {
+            written: journal.iter().map(|it| seconds(it.at)).collect(),
+            ..Self::default()
+        };
+        film.statuses_of(dms);
+        let mut known = std::collections::HashSet::new();
+        for sighting in seen {
+            let at = seconds(sighting.at);
+            if known.insert(sighting.change.id) {
+                film.seen.push(at);
+            } else {
+                film.again.push(at);
+            }
+        }
+        film
+    }
+
+    /// Takes the tasks' statuses down anew.
+    pub fn statuses_of(&mut self, dms: &Dms) {
+        let origin = seconds(dms.began());
+        let entries = dms.history().into_iter();
+        let statuses = entries.filter_map(|entry| match entry.event {
+            Event::Status { task, status } => {
+                let at = origin + entry.at.as_secs_f64();
+                Some((at, task, status.map(|it| it.as_str().to_owned())))
+            }
+            _ => None,
+        });
+        self.statuses = statuses.collect();
+    }
+}
+
+impl Timeline {
+    /// A part of it begins now.
+    pub fn mark(&mut self, what: impl Into<String>) {
+        self.marks.push((seconds(SystemTime::now()), what.into()));
+    }
+
+    /// Writes the picture into the build's folder, under this name. The file.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write(&self, name: &str) -> std::io::Result<PathBuf> {
+        let file = root().join("target").join(name);
+        std::fs::write(&file, self.svg())?;
+        Ok(file)
+    }
+
+    /// The picture: an SVG file, complete in itself.
+    pub fn svg(&self) -> String {
+        drawing::draw(self)
+    }
+}
+
+fn seconds(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |time| time.as_secs_f64())
+}
