@@ -193,7 +193,7 @@ fn what_holds_data_says_what_becomes_of_it() {
             }
         }
     }
-    assert_eq!(seen, 15);
+    assert_eq!(seen, 16);
     let database = Template::read("database.yaml");
     assert_eq!(
         database.resource("DatabaseCluster")["DeletionPolicy"],

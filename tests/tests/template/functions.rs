@@ -159,7 +159,7 @@ fn every_role_serves_this_account_only_but_for_the_two_that_dms_has_everywhere()
             }
         }
     }
-    assert_eq!(bound, 8);
+    assert_eq!(bound, 10);
     assert_eq!(free, ["dms-cloudwatch-logs-role", "dms-vpc-role"]);
 }
 

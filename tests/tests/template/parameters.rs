@@ -165,7 +165,13 @@ fn no_parameter_no_output_and_no_environment_holds_a_secret() {
         for (function, it) in template.section("Resources") {
             if it["Type"] == "AWS::Lambda::Function" {
                 let level = json!({ "Variables": { "RUST_LOG": { "Ref": "LogLevel" } } });
-                assert_eq!(it["Properties"]["Environment"], level, "{function}");
+                let environment = &it["Properties"]["Environment"];
+                // The examples are told by it where the secret is.
+                if name == "examples.yaml" {
+                    assert!(!environment.to_string().contains("resolve:"), "{function}");
+                } else {
+                    assert_eq!(*environment, level, "{function}");
+                }
             }
         }
     }
