@@ -58,9 +58,8 @@ impl Server {
             .ssl_opts(self.tls.clone())
             // The driver would leave TCP, and TLS with it, where it sees the server's socket.
             .prefer_socket(false)
-            // The session that holds the lock is idle while a migration runs, and the other one while the lock is waited for.
-            .setup(vec!["SET SESSION wait_timeout = 28800"])
-            // The session that holds the lock is idle while a migration runs: it stays for as long as a function may run.
+            // The session that holds the lock is idle while a migration runs, and the other one while the lock is waited for:
+            // they stay for as long as a function may run.
             .setup(vec!["SET SESSION wait_timeout = 1000"])
     }
 }
