@@ -274,9 +274,18 @@ impl Cloud {
         ];
         self.aws(&[&arguments[..], &["--output-template-file", &to]].concat())
             .await?;
-        // CloudFormation takes 51,200 bytes, and the file is indented.
+        // Without the blanks it may fit into a call.
         let packaged: Value = serde_json::from_str(&std::fs::read_to_string(&*to)?)?;
         Ok(packaged.to_string())
+    }
+
+    /// Puts a template into the bucket, as one does with what is too large for a call. Where it is.
+    async fn upload(&self, template: &str, name: &str) -> anyhow::Result<String> {
+        let (file, key) = (self.folder.path().join(name), format!("{BUCKET}/{name}"));
+        std::fs::write(&file, template)?;
+        self.aws(&["s3", "cp", &file.to_string_lossy(), &format!("s3://{key}")])
+            .await?;
+        Ok(format!("{}/{key}", self.gateway))
     }
 
     /// The calls that roles made, in order.

@@ -67,6 +67,9 @@ pub struct Watch {
     position: u64,
 }
 
+/// The largest template that CloudFormation takes in a call, in bytes. What is larger it fetches from S3.
+const LARGEST_BODY: usize = 51_200;
+
 const POLL: Duration = Duration::from_millis(200);
 
 /// Longer than any operation here takes, and shorter than CloudFormation waits for an answer.
@@ -119,16 +122,21 @@ impl Cloud {
                 .parameter_value(value)
                 .build()
         });
+        let number = self.change_sets.fetch_add(1, Ordering::Relaxed);
+        let name = format!("deploy-{number}");
+        let (body, url) = if template.len() <= LARGEST_BODY {
+            (Some(template.to_owned()), None)
+        } else {
+            (None, Some(self.upload(template, &name).await?))
+        };
         let made = self
             .client
             .create_change_set()
             .stack_name(stack)
-            .change_set_name(format!(
-                "deploy-{}",
-                self.change_sets.fetch_add(1, Ordering::Relaxed)
-            ))
+            .change_set_name(name)
             .change_set_type(kind)
-            .template_body(template)
+            .set_template_body(body)
+            .set_template_url(url)
             .set_parameters(Some(parameters.collect()))
             .capabilities(Capability::CapabilityNamedIam)
             .send()
