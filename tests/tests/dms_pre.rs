@@ -326,10 +326,14 @@ async fn a_request_that_comes_twice_does_not_wait_for_what_it_has_paused() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_nobody_waits_for_any_more_stops_nothing() {
     let scene = Scene::new(TaskStatus::Starting);
-    scene
-        .stack
-        .resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
-    let error = format!("{:#}", scene.deploy().await.unwrap_err());
+    let answered = async {
+        sleep(Duration::from_secs(2)).await;
+        scene
+            .stack
+            .resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
+    };
+    let (paused, ()) = tokio::join!(scene.deploy(), answered);
+    let error = format!("{:#}", paused.unwrap_err());
     assert!(
         error.contains("CloudFormation does not wait for this request any more"),
         "{error}"

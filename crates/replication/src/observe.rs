@@ -39,8 +39,32 @@ pub(crate) struct Sight {
     pub(crate) change: Change,
     /// Its tasks.
     pub(crate) tasks: Vec<StackTask>,
-    /// CloudFormation's last request to DmsPost has not been answered with success: it may be at work still.
-    pub(crate) post_is_unfinished: bool,
+    /// Its resources.
+    pub(crate) resources: Vec<Resource>,
+}
+
+impl Sight {
+    /// Whether CloudFormation's last request to DmsPost has not been answered with success: it may be at work still.
+    pub(crate) fn post_is_unfinished(&self) -> bool {
+        self.post_is(|status| !status.ends_with("_COMPLETE"))
+    }
+
+    /// Whether the request about this resource, which comes before DmsPost, has been answered: DmsPost is at work by now.
+    pub(crate) fn is_answered(&self, logical_id: &str) -> bool {
+        let status = status_of(&self.resources, logical_id);
+        status.ends_with("_COMPLETE") && self.post_is(|status| status.ends_with("_IN_PROGRESS"))
+    }
+
+    fn post_is(&self, so: impl Fn(&str) -> bool) -> bool {
+        let mut all = self.resources.iter();
+        all.any(|it| it.resource_type == POST && so(&it.status))
+    }
+}
+
+/// The status of a resource; empty if the stack doesn't list it.
+pub(crate) fn status_of<'a>(resources: &'a [Resource], logical_id: &str) -> &'a str {
+    let found = resources.iter().find(|it| it.logical_id == logical_id);
+    found.map_or("", |it| &it.status)
 }
 
 /// The stack's status, what its deployment changes, and its tasks.
@@ -57,26 +81,13 @@ pub(crate) async fn all(
     // If both fail, then with the same reason every time: the one of the stack, without which nothing is known.
     let (status, change_set, change) = deployment?;
     let (tasks, resources) = both?;
-    let is_unfinished =
-        |it: &Resource| it.resource_type == POST && !it.status.ends_with("_COMPLETE");
     Ok(Sight {
         status,
         change_set,
         change,
         tasks,
-        post_is_unfinished: resources.iter().any(is_unfinished),
+        resources,
     })
-}
-
-/// Whether CloudFormation still waits for an answer about this resource.
-pub(crate) async fn is_waited_for(
-    stack: &impl Stack,
-    stack_id: &str,
-    logical_id: &str,
-) -> anyhow::Result<bool> {
-    let resources = stack.resources(stack_id).await?;
-    let is_it = |it: &Resource| it.logical_id == logical_id && it.status.ends_with("_IN_PROGRESS");
-    Ok(resources.iter().any(is_it))
 }
 
 /// The stack's status, its change set, and what its deployment changes.

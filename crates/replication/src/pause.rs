@@ -22,22 +22,26 @@ pub(crate) struct Deployment<'a, S> {
     pub(crate) logical_id: &'a str,
     /// The mark's value.
     pub(crate) request_id: &'a str,
-    /// DmsPost, which is called after us, may be at work already.
-    pub(crate) may_be_late: bool,
+    /// The resource's status when the tasks were read.
+    pub(crate) status: &'a str,
 }
 
 impl<S: Stack> Deployment<'_, S> {
     /// Fails if nobody waits for the request any more: it was delivered twice and the other one has answered, or
     /// CloudFormation has given up on it. What runs by now is to run.
     async fn is_at_work(&self) -> anyhow::Result<()> {
-        let waited_for = observe::is_waited_for(self.stack, self.stack_id, self.logical_id);
+        let resources = self.stack.resources(self.stack_id).await?;
         ensure!(
-            waited_for.await?,
-            "no further task is stopped: CloudFormation does not wait for this request any more"
+            observe::status_of(&resources, self.logical_id) == self.status,
+            ANSWERED
         );
         Ok(())
     }
 }
+
+/// Why a request stops nothing.
+pub(crate) const ANSWERED: &str =
+    "no further task is stopped: CloudFormation does not wait for this request any more";
 
 /// A task that may have to be stopped.
 pub(crate) struct Candidate {
@@ -185,7 +189,7 @@ async fn stop<S: Stack, T: Tasks>(
     let total = stops.len();
     if let Some(deployment) = deployment
         && total > 0
-        && (deployment.may_be_late || poll.waited() >= FRESH)
+        && poll.waited() >= FRESH
     {
         match poll.limit(deployment.is_at_work()).await {
             Some(at_work) => at_work?,

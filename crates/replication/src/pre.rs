@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use custom_resource::{Attributes, Deadline, Request, Resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -83,7 +83,10 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
         let (stack, dms) = (&self.stack, &self.dms);
         let reading = observe::all(stack, dms, &request.stack_id);
         let sight = request.deadline.limit(observe::READING, reading).await?;
-        let (status, tasks) = (sight.status, sight.tasks);
+        ensure!(!sight.is_answered(&request.logical_id), pause::ANSWERED);
+        let own_status = observe::status_of(&sight.resources, &request.logical_id);
+        let post_is_unfinished = sight.post_is_unfinished();
+        let (status, tasks) = (&sight.status, sight.tasks);
         let mut paused = 0;
         if !status.is_deploying() {
             // A request that is delivered again, long after its deployment: nobody would resume what it stops.
@@ -101,8 +104,8 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
                 // over as long as the mark of that one is on. What this request itself has paused, nobody starts.
                 let contested = match &it.mark {
                     Some(mark) if *mark == request.request_id => false,
-                    Some(_) => sight.post_is_unfinished || !undoing,
-                    None => sight.post_is_unfinished,
+                    Some(_) => post_is_unfinished || !undoing,
+                    None => post_is_unfinished,
                 };
                 Candidate {
                     it,
@@ -116,7 +119,7 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
                 stack_id: &request.stack_id,
                 logical_id: &request.logical_id,
                 request_id: &request.request_id,
-                may_be_late: sight.post_is_unfinished,
+                status: own_status,
             };
             paused = pause::all(dms, tasks, Some(&deployment), request.deadline).await?;
         }
