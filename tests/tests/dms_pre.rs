@@ -1,9 +1,12 @@
 //! dms-pre over the stand-ins, on a paused clock.
 
+use std::time::Duration;
+
 use custom_resource::Resource;
 use replication::pre::DmsPreProperties;
 use replication::task::{Arn, TaskStatus};
 use replication::tasks::PAUSE_MARK;
+use serde_json::json;
 use stage::dms::{Dms, Refusal, Wiring};
 use stage::request::{self, REQUEST_ID};
 use stage::stack::{Stack, modified};
@@ -240,6 +243,24 @@ async fn a_task_that_is_gone_needs_no_stop() {
         &Arn::new("arn:aws:dms:eu-west-1:123456789012:task:GHOST"),
     );
     assert_eq!(scene.deploy().await.unwrap().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_gone_already_and_described_still_keeps_no_other_from_its_stop() {
+    let scene = Scene::new(TaskStatus::Running);
+    for number in 0..3 {
+        let name = format!("users{number}");
+        let users = scene.dms.add_task(&name, TaskStatus::Stopped);
+        scene.stack.has(&name, &users);
+        if number == 1 {
+            let delete = json!({ "ReplicationTaskArn": users.as_str() });
+            scene.dms.call("DeleteReplicationTask", &delete).unwrap();
+        }
+    }
+    // DMS has no tags of it any more, but lags with its status.
+    tokio::time::sleep(Duration::from_secs(22)).await;
+    assert_eq!(scene.deploy().await.unwrap().0, 1);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
 }
 
 #[tokio::test(start_paused = true)]

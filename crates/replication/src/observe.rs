@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::change::{Change, Stage, TASK};
 use crate::stack::{Resource, Stack, StackStatus};
 use crate::task::{Arn, Task};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, TasksError};
 
 /// A replication task of the stack, at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,8 +149,7 @@ async fn tasks_among(resources: &[Resource], dms: &impl Tasks) -> anyhow::Result
         warn!("DMS knows none of the stack's {} tasks", resources.len());
         return Ok(Vec::new());
     }
-    let mut marks = dms
-        .marks(&known)
+    let mut marks = marks(dms, &known)
         .await
         .context("reading the tags of the stack's replication tasks")?;
     let mut tasks = Vec::new();
@@ -169,6 +168,26 @@ async fn tasks_among(resources: &[Resource], dms: &impl Tasks) -> anyhow::Result
         }
     }
     Ok(tasks)
+}
+
+/// The pause marks of those of these tasks that exist. DMS refuses to tell any, if one is gone meanwhile.
+pub(crate) async fn marks(
+    dms: &impl Tasks,
+    tasks: &[Arn],
+) -> Result<HashMap<Arn, String>, TasksError> {
+    let mut marks = HashMap::new();
+    let mut parts = vec![tasks];
+    while let Some(part) = parts.pop() {
+        match dms.marks(part).await {
+            Ok(found) => marks.extend(found),
+            Err(TasksError::NotFound(_)) if part.len() > 1 => {
+                parts.extend(part.chunks(part.len().div_ceil(2)));
+            }
+            Err(TasksError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(marks)
 }
 
 /// The ARN of a resource that is a task. One that is being made, or that could not be made, has none yet.

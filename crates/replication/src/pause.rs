@@ -269,7 +269,7 @@ async fn keep_marks<T: Tasks>(dms: &T, stopped: &[Arn], request_id: &str) -> any
         return Ok(());
     }
     let reading = "reading the pause marks back";
-    let marks = dms.marks(stopped).await.context(reading)?;
+    let marks = observe::marks(dms, stopped).await.context(reading)?;
     for arn in stopped.iter().filter(|arn| !marks.contains_key(arn)) {
         match dms.mark(arn, request_id).await {
             Ok(()) => warn!("task {arn}: its pause mark was gone, and is put on again"),

@@ -204,7 +204,7 @@ async fn unmark<T: Tasks>(dms: &T, all: &mut [Attempt]) {
         .iter()
         .map(|(attempt, _)| attempt.it.task.arn.clone())
         .collect();
-    let now = match dms.marks(&arns).await {
+    let now = match observe::marks(dms, &arns).await {
         Ok(now) => now,
         Err(error) => {
             let error = anyhow::Error::new(error);
