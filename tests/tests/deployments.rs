@@ -1,4 +1,5 @@
-//! Deployments.
+//! Random stacks live through random deployments and whatever goes wrong in them, over the stand-in for DMS and with the
+//! real handlers, and are judged.
 
 #[path = "deployments/cloudformation.rs"]
 mod cloudformation;
