@@ -41,6 +41,9 @@ pub(super) fn changed(template: &Value, operation: Operation, number: u64) -> (V
                 endpoint["KinesisSettings"]["IncludeControlDetails"] = control;
             } else {
                 endpoint["ResourceIdentifier"] = json!(format!("chaos-{number}"));
+                // The new task can't have the old one's name.
+                resources["ReplicationTask"]["Properties"]["ResourceIdentifier"] =
+                    json!(format!("CHAOS{number}"));
             }
         }
     }
