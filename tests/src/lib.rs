@@ -12,6 +12,7 @@
 //! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`] is
 //!   what happens there, for the demo and the lifecycle test; [`chaos`] is random operations and random trouble;
 //!   [`timeline`] draws what happened.
+//! - [`trials`] tries many made-up cases.
 
 pub mod callback;
 pub mod chaos;
@@ -33,3 +34,4 @@ pub mod stack;
 pub mod timeline;
 pub mod tls;
 pub mod traffic;
+pub mod trials;

@@ -42,68 +42,36 @@ mod plan;
 #[path = "cloudformation/stack.rs"]
 mod stack;
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use stack::CloudFormation;
+use stage::trials::{Trials, saw};
 use tokio::runtime;
 use tokio::task::LocalSet;
 
-/// So many sequences, unless PROPTEST_CASES says otherwise.
-const SEQUENCES: u32 = 2000;
-
-/// Most of a sequence is waiting.
-const AT_ONCE: u32 = 24;
-
-/// What has happened so far, and how often.
-static SEEN: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
-
-/// Counts what must not be missing from a long run.
-pub(crate) fn saw(what: &'static str) {
-    *SEEN.lock().unwrap().entry(what).or_default() += 1;
-}
-
+/// What runs at the same time is up to the machine, so that a seed doesn't decide everything.
 #[test]
 fn every_request_is_answered_and_the_last_delete_leaves_nothing() {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let cases: u32 = cases.unwrap_or(SEQUENCES);
-    let seed = match Config::default().rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs(),
+    let trials = Trials {
+        cases: 2000,
+        // Most of a sequence is waiting.
+        threads: 24,
+        must_be_seen: &MUST_BE_SEEN,
     };
-    let failed = AtomicBool::new(false);
-    let failures: Vec<String> = std::thread::scope(|scope| {
-        let run = |seed| {
-            let failure = sequences(seed, cases.div_ceil(AT_ONCE), &failed);
-            failed.fetch_or(failure.is_some(), Ordering::Relaxed);
-            failure
-        };
-        let all: Vec<_> = (0..AT_ONCE)
-            .map(|n| scope.spawn(move || run(seed.wrapping_add(n.into()))))
-            .collect();
-        all.into_iter()
-            .filter_map(|run| run.join().unwrap())
-            .collect()
+    trials.run(plan::lives, || {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        move |lives| {
+            let work = async {
+                let work = async { CloudFormation::start().await.live(&lives).await };
+                tokio::time::timeout(Duration::from_secs(60), work).await
+            };
+            let ended = LocalSet::new().block_on(&runtime, work);
+            ended.unwrap_or_else(|_| vec!["it does not come to an end".to_owned()])
+        }
     });
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-
-    let seen = SEEN.lock().unwrap();
-    println!("{cases} sequences from seed {seed}: {seen:#?}");
-    if cases >= SEQUENCES {
-        let missing: Vec<_> = MUST_BE_SEEN
-            .iter()
-            .filter(|what| !seen.contains_key(*what))
-            .collect();
-        assert!(missing.is_empty(), "never seen: {missing:?}");
-    }
 }
 
 const MUST_BE_SEEN: [&str; 15] = [
@@ -123,36 +91,3 @@ const MUST_BE_SEEN: [&str; 15] = [
     "the Delete of a failed Create, by the id given",
     "work that hung",
 ];
-
-/// Runs so many sequences in this thread, until another thread has found a fault. The smallest sequence that fails.
-fn sequences(seed: u64, cases: u32, found: &AtomicBool) -> Option<String> {
-    let mut runner = TestRunner::new(Config {
-        cases,
-        rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: None,
-        max_shrink_time: 30_000,
-        ..Config::default()
-    });
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let result = runner.run(&plan::lives(), |lives| {
-        if found.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let work = async {
-            let work = async { CloudFormation::start().await.live(&lives).await };
-            tokio::time::timeout(Duration::from_secs(60), work).await
-        };
-        match LocalSet::new().block_on(&runtime, work) {
-            Ok(faults) if faults.is_empty() => Ok(()),
-            Ok(faults) => Err(TestCaseError::fail(faults.join("\n"))),
-            Err(_) => Err(TestCaseError::fail("it does not come to an end")),
-        }
-    });
-    let failure = result.err()?;
-    Some(format!(
-        "with PROPTEST_RNG_SEED={seed} (what runs at the same time is up to the machine):\n{failure}"
-    ))
-}
