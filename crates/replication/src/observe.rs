@@ -144,7 +144,10 @@ async fn tasks_among(resources: &[Resource], dms: &impl Tasks) -> anyhow::Result
         .into_iter()
         .map(|task| (task.arn.clone(), task))
         .collect();
-    let known: Vec<Arn> = found.keys().cloned().collect();
+    let known: Vec<Arn> = arns
+        .into_iter()
+        .filter(|arn| found.contains_key(arn))
+        .collect();
     if known.is_empty() {
         warn!("DMS knows none of the stack's {} tasks", resources.len());
         return Ok(Vec::new());
