@@ -235,8 +235,7 @@ impl Canvas {
             ("transit", "starts or stops"),
             ("rest", "rests"),
             ("change", "is modified"),
-            ("bad", "failed, or is rolled back"),
-            ("silent", "a function that ended without an answer"),
+            ("bad", "failed, is rolled back, or ended without an answer"),
         ] {
             let y = self.y - 9.0;
             self.bar((x, y), (10.0, 10.0), class, words);
