@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::apply::{CONCURRENCY, FRESH, by_arn, patience};
 use crate::observe::{self, StackTask};
-use crate::plan::{self, Moment, Pause};
+use crate::plan::{self, LAG, Moment, Pause};
 use crate::stack::Stack;
 use crate::task::Arn;
 use crate::tasks::{Tasks, TasksError};
@@ -55,8 +55,9 @@ pub(crate) struct Candidate {
 struct Pausing {
     it: StackTask,
     contested: bool,
-    /// DMS has taken our request to stop it: what it now reports as running is old.
-    asked: bool,
+    /// When DMS took our request to stop it. What it reports as running for a while after that is old; later, somebody has
+    /// started it again.
+    asked: Option<Instant>,
     /// DMS said that it isn't running: what it reports as running is old, or it will be once it runs.
     not_before: Instant,
     refusals: u32,
@@ -68,7 +69,7 @@ impl Pausing {
         Self {
             it: candidate.it,
             contested: candidate.contested,
-            asked: false,
+            asked: None,
             not_before: Instant::now(),
             refusals: 0,
             refused: None,
@@ -81,11 +82,13 @@ impl Pausing {
 
     fn rests(&self, poll: &Poll) -> bool {
         // What rests after our stop doesn't owe it to an old status.
-        self.asked && self.it.task.status.rests() || matches!(self.decision(poll), Pause::Leave(_))
+        self.asked.is_some() && self.it.task.status.rests()
+            || matches!(self.decision(poll), Pause::Leave(_))
     }
 
     fn is_due(&self, poll: &Poll) -> bool {
-        !self.asked && Instant::now() >= self.not_before && self.decision(poll) == Pause::Stop
+        let is_over = self.asked.is_none_or(|asked| asked.elapsed() >= LAG);
+        is_over && Instant::now() >= self.not_before && self.decision(poll) == Pause::Stop
     }
 }
 
@@ -160,7 +163,7 @@ fn late(pending: &[Pausing], total: usize, poll: &Poll) -> anyhow::Error {
         .iter()
         .map(|late| {
             let task = &late.it.task;
-            let refused = late.refused.as_ref().filter(|_| !late.asked);
+            let refused = late.refused.as_ref().filter(|_| late.asked.is_none());
             let refused = refused.map_or_else(String::new, |said| format!(" (DMS says: {said})"));
             format!("{} is {}{refused}", task.name, task.status)
         })
@@ -211,7 +214,7 @@ async fn stop<S: Stack, T: Tasks>(
     }
 }
 
-/// The task, if DMS takes the request.
+/// The task, if DMS takes the request for the first time.
 async fn stop_one<T: Tasks>(
     dms: &T,
     pausing: &mut Pausing,
@@ -231,8 +234,8 @@ async fn stop_one<T: Tasks>(
     match dms.stop(&arn).await {
         Ok(()) => {
             info!("task {name}: stopping");
-            pausing.asked = true;
-            Ok(Some(arn))
+            let is_first = pausing.asked.replace(Instant::now()).is_none();
+            Ok(is_first.then_some(arn))
         }
         Err(TasksError::InvalidState(message)) => {
             info!("task {name}: DMS does not stop it now: {message}");

@@ -35,6 +35,22 @@ async fn a_task_that_a_forgotten_dms_post_starts_late_is_paused_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_somebody_resumes_as_soon_as_it_rests_is_stopped_once_more() {
+    let scene = Scene::new(TaskStatus::Running);
+    let somebody = async {
+        while scene.status() != TaskStatus::Stopped {
+            sleep(Duration::from_millis(1)).await;
+        }
+        scene.dms.operator_resumes(&scene.orders);
+    };
+    let (paused, ()) = tokio::join!(scene.deploy(), somebody);
+    assert_eq!(paused.unwrap().0, 1);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+    assert_eq!(scene.mark().as_deref(), Some(REQUEST_ID));
+    assert_eq!(scene.dms.runs(&scene.orders).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_healing_starts_just_now_is_paused_again() {
     let scene = rolled_back(TaskStatus::Stopped).await;
     scene.stack.becomes("UPDATE_IN_PROGRESS");
