@@ -214,7 +214,8 @@ def known(settings: Settings, template: str) -> dict[str, str]:
     """The parameters that this template has. Failure if one belongs to none."""
     names = set(parameters(template))
     others = settings.parameters.keys() - names
-    for path in TEMPLATES.glob("*.yaml"):
+    # The stream's may be one of your own.
+    for path in (*TEMPLATES.glob("*.yaml"), *settings.packaged.glob("*.yaml")):
         others -= set(parameters(path.read_text(encoding="utf-8")))
     if others:
         raise Failure(f"no template has a parameter {', '.join(sorted(others))}")

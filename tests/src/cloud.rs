@@ -29,6 +29,7 @@ use tokio::process::{Child, Command};
 
 use crate::dms::{Dms, DmsServer, Pace};
 use crate::rds::RdsStandIn;
+use crate::service::ROOT;
 
 const REGION: &str = "eu-west-1";
 /// The bucket there is for the functions.
@@ -152,13 +153,7 @@ impl Cloud {
                     .build_https(),
             )
             .region(Region::new(REGION))
-            .credentials_provider(Credentials::new(
-                "local",
-                "local",
-                None,
-                None,
-                "local cloud",
-            ))
+            .credentials_provider(Credentials::new(ROOT, "local", None, None, "local cloud"))
             .endpoint_url(&gateway)
             .load()
             .await;
@@ -208,7 +203,7 @@ impl Cloud {
                 self.dms_server.endpoint().to_owned(),
             ),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+            ("AWS_ACCESS_KEY_ID", ROOT.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
         ]
     }
