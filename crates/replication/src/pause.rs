@@ -111,26 +111,14 @@ pub(crate) async fn all<S: Stack, T: Tasks>(
     let mut pending: Vec<Pausing> = touched.map(Pausing::new).collect();
     let total = pending.len();
     let mut stopped = Vec::new();
-    loop {
-        pending.retain(|pausing| !pausing.rests(&poll));
-        if !stop(dms, &mut pending, deployment, &mut poll, &mut stopped).await? {
-            return Err(late(&pending, total, &poll));
-        }
-        if pending.is_empty() {
-            break;
-        }
-        poll.say(|| format!("{} of {total} tasks stopped", total - pending.len()));
-        if !poll.next().await {
-            return Err(late(&pending, total, &poll));
-        }
-        match poll.limit(refresh(dms, &mut pending)).await {
-            Some(refreshed) => refreshed?,
-            None => return Err(late(&pending, total, &poll)),
-        }
-    }
+    let rested = rest(dms, &mut pending, deployment, &mut poll, &mut stopped).await;
     if let Some(deployment) = deployment {
+        // Also if not all of them rest: what was stopped is to run again.
         let kept = keep_marks(dms, &stopped, deployment.request_id);
-        deadline.limit("reading the pause marks back", kept).await?;
+        let kept = deadline.limit("reading the pause marks back", kept).await;
+        rested.and(kept)?;
+    } else {
+        rested?;
     }
     if total > 0 {
         info!(
@@ -140,6 +128,34 @@ pub(crate) async fn all<S: Stack, T: Tasks>(
         );
     }
     Ok(stopped.len())
+}
+
+/// Stops tasks, and waits until all of them rest. Those that this call stopped go to `stopped`, also if it fails.
+async fn rest<S: Stack, T: Tasks>(
+    dms: &T,
+    pending: &mut Vec<Pausing>,
+    deployment: Option<&Deployment<'_, S>>,
+    poll: &mut Poll,
+    stopped: &mut Vec<Arn>,
+) -> anyhow::Result<()> {
+    let total = pending.len();
+    loop {
+        pending.retain(|pausing| !pausing.rests(poll));
+        if !stop(dms, pending, deployment, poll, stopped).await? {
+            return Err(late(pending, total, poll));
+        }
+        if pending.is_empty() {
+            return Ok(());
+        }
+        poll.say(|| format!("{} of {total} tasks stopped", total - pending.len()));
+        if !poll.next().await {
+            return Err(late(pending, total, poll));
+        }
+        match poll.limit(refresh(dms, pending)).await {
+            Some(refreshed) => refreshed?,
+            None => return Err(late(pending, total, poll)),
+        }
+    }
 }
 
 /// A task, what is to be done to it, and why.
