@@ -60,8 +60,8 @@ impl<'a, S: Stack> Errand<'a, S> {
     }
 
     /// The stack's status, if the stack has moved on: it goes, the deployment is being undone, or another one has begun
-    /// since, and may have replaced what we know. Then nothing may be started any more. CloudFormation goes on without our answer when another
-    /// resource fails or somebody cancels the update.
+    /// since, and may have replaced what we know. Then nothing may be started any more, and no mark taken off.
+    /// CloudFormation goes on without our answer when another resource fails or somebody cancels the update.
     async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
         let mut read = self.read.lock().await;
         if let Some((at, over)) = &*read
@@ -147,7 +147,7 @@ async fn begin<S: Stack, T: Tasks>(
     poll: &mut Poll,
 ) -> anyhow::Result<()> {
     start(dms, all, connections, errand, poll).await?;
-    unmark(dms, all).await;
+    unmark(dms, all, errand).await;
     Ok(())
 }
 
@@ -188,7 +188,7 @@ async fn start<S: Stack, T: Tasks>(
 
 /// Takes the marks off what runs, or has finished. A mark that stays on a running task harms nothing, so this never fails
 /// a request.
-async fn unmark<T: Tasks>(dms: &T, all: &mut [Attempt]) {
+async fn unmark<S: Stack, T: Tasks>(dms: &T, all: &mut [Attempt], errand: &Errand<'_, S>) {
     let settled = |attempt: &Attempt| match &attempt.phase {
         Phase::Done { runs, .. } => *runs || plan::has_finished(&attempt.it.task),
         _ => false,
@@ -204,11 +204,19 @@ async fn unmark<T: Tasks>(dms: &T, all: &mut [Attempt]) {
         .iter()
         .map(|(attempt, _)| attempt.it.task.arn.clone())
         .collect();
-    let now = match observe::marks(dms, &arns).await {
-        Ok(now) => now,
-        Err(error) => {
+    let (now, over) = futures::join!(observe::marks(dms, &arns), errand.is_over());
+    let now = match (now, over) {
+        (Ok(now), Ok(None)) => now,
+        // Whoever works on the stack by now may be about to pause the tasks again.
+        (_, Ok(Some(status))) => {
+            return info!("the stack is {}: the pause marks stay on", status.0);
+        }
+        (Err(error), _) => {
             let error = anyhow::Error::new(error);
             return warn!("the pause marks could not be read, and stay on: {error:#}");
+        }
+        (_, Err(error)) => {
+            return warn!("the stack could not be read, and the pause marks stay on: {error:#}");
         }
     };
     iter(marked)

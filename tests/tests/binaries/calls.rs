@@ -98,7 +98,7 @@ async fn a_resumption_takes_two_calls_a_task_and_a_look_at_the_connections() {
         ("DescribeChangeSet", 1),
         ("DescribeConnections", 1),
         ("DescribeReplicationTasks", 2),
-        ("DescribeStacks", 2),
+        ("DescribeStacks", 3),
         ("ListStackResources", 1),
         ("ListTagsForResource", 2),
         ("RemoveTagsFromResource", 5),
