@@ -171,7 +171,14 @@ impl Page {
         let words = "At DMS's documented rate, a bucket of 200 calls that refills with 8 a second; a task takes 5 s to start \
                      or stop. The bound is what the bucket makes of two calls for each task; dms-pre waits for \
                      those 5 s after the last call, dms-post's last calls come while it waits.";
-        let columns = ["request", "tasks", "DMS calls", "took", "bound", "ratio"];
+        let columns = [
+            "request",
+            "tasks",
+            "DMS calls, refused ones too",
+            "took",
+            "bound",
+            "ratio",
+        ];
         self.table("Stacks of many tasks", words, &columns, &rows);
     }
 }
