@@ -1,15 +1,16 @@
 //! The local cloud's driver: starts it, deploys templates into it, and shows what happens there.
 //!
 //! The cloud is `tests/cloud/launch.py`, a process of its own; the stand-ins for DMS and for RDS run in this one, so that a
-//! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy.
+//! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy,
+//! [`FunctionLog`] is what the functions write.
 
+mod functions;
 mod network;
 pub mod operate;
 pub mod stacks;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::AtomicU32;
@@ -31,6 +32,8 @@ use crate::dms::{Dms, DmsServer, Pace};
 use crate::rds::RdsStandIn;
 use crate::service::ROOT;
 
+pub use functions::{FunctionLine, FunctionLog};
+
 const REGION: &str = "eu-west-1";
 /// The bucket there is for the functions.
 pub const BUCKET: &str = "sluice-artifacts";
@@ -48,19 +51,6 @@ pub struct Cloud {
     launcher: Child,
     change_sets: AtomicU32,
     dms_server: DmsServer,
-}
-
-/// A line that a function wrote.
-#[derive(Clone, Debug, Deserialize)]
-pub struct FunctionLine {
-    /// When, in seconds since 1970.
-    pub time: f64,
-    /// The function's name.
-    pub function: String,
-    /// The process that wrote it.
-    pub pid: u32,
-    /// The line.
-    pub line: String,
 }
 
 /// A call of AWS that somebody made in the name of a role.
@@ -274,6 +264,17 @@ impl Cloud {
         Ok(packaged.to_string())
     }
 
+    /// Changes a template that has been packaged, as its owner would change the file.
+    ///
+    /// # Errors
+    /// If it hasn't been.
+    pub fn edit_packaged(&self, name: &str, edit: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
+        let file = self.folder.path().join(name);
+        let mut template = serde_json::from_slice(&std::fs::read(&file)?)?;
+        edit(&mut template);
+        Ok(std::fs::write(file, template.to_string())?)
+    }
+
     /// Puts a template into the bucket, as one does with what is too large for a call. Where it is.
     async fn upload(&self, template: &str, name: &str) -> anyhow::Result<String> {
         let (file, key) = (self.folder.path().join(name), format!("{BUCKET}/{name}"));
@@ -281,6 +282,25 @@ impl Cloud {
         self.aws(&["s3", "cp", &file.to_string_lossy(), &format!("s3://{key}")])
             .await?;
         Ok(format!("{}/{key}", self.gateway))
+    }
+
+    /// Invokes a function. What it answers.
+    ///
+    /// # Errors
+    /// If it can't be invoked, or what it answers is no JSON document.
+    pub async fn invoke(&self, function: &str, payload: &Value) -> anyhow::Result<Value> {
+        let answer = self.folder.path().join("answer.json");
+        let (name, payload) = (format!("--function-name={function}"), payload.to_string());
+        let payload = format!("--payload={payload}");
+        self.aws(&[
+            "lambda",
+            "invoke",
+            &name,
+            &payload,
+            &answer.to_string_lossy(),
+        ])
+        .await?;
+        Ok(serde_json::from_slice(&std::fs::read(answer)?)?)
     }
 
     /// The calls that roles made, in order.
@@ -293,23 +313,9 @@ impl Cloud {
         Ok(calls.collect::<Result<_, _>>()?)
     }
 
-    /// The lines that functions wrote behind `position` in their log, and the position behind these.
-    fn function_lines(&self, position: &mut u64) -> Vec<FunctionLine> {
-        let read = |position: &mut u64| -> std::io::Result<String> {
-            let mut file = File::open(self.folder.path().join("functions.jsonl"))?;
-            file.seek(SeekFrom::Start(*position))?;
-            let mut text = String::new();
-            file.read_to_string(&mut text)?;
-            // A line that is still being written is for the next time.
-            text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
-            *position += text.len() as u64;
-            Ok(text)
-        };
-        // Before the first function has run there is no file.
-        let text = read(position).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+    /// What the functions write, from the beginning.
+    pub fn function_log(&self) -> FunctionLog {
+        FunctionLog::new(self.folder.path().join("functions.jsonl"))
     }
 }
 

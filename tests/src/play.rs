@@ -93,9 +93,11 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
         let ended = match scene {
             Scene::Database => play.database(tell).await,
             Scene::Stream => play.stream(tell).await,
+            Scene::Examples => play.examples(tell).await,
             Scene::Rows => play.rows(tell).await,
             Scene::Mappings => play.mappings(tell).await,
             Scene::Retention => play.retention(tell).await,
+            Scene::Replacement => play.replacement(tell).await,
             Scene::Failure => play.failure(tell).await,
             Scene::Count => play.count(tell).await,
             Scene::Deletion => play.deletion(tell).await,
@@ -129,26 +131,36 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
 enum Scene {
     Database,
     Stream,
+    Examples,
     Rows,
     Mappings,
     Retention,
+    Replacement,
     Failure,
     Count,
     Deletion,
 }
 
-const SCENES: [(&str, Scene); 8] = [
+const SCENES: [(&str, Scene); 10] = [
     ("create the database stack", Scene::Database),
     ("create the stream stack", Scene::Stream),
+    (
+        "deploy the examples: a consumer, a row writer",
+        Scene::Examples,
+    ),
     ("write rows from now on", Scene::Rows),
     ("update: change the table mappings", Scene::Mappings),
     ("update: change nothing of DMS", Scene::Retention),
+    (
+        "update: replace an endpoint and the task",
+        Scene::Replacement,
+    ),
     (
         "update: a DMS change that fails, rolled back",
         Scene::Failure,
     ),
     ("count the rows", Scene::Count),
-    ("delete both stacks", Scene::Deletion),
+    ("delete the stacks", Scene::Deletion),
 ];
 
 impl Scene {
@@ -156,9 +168,9 @@ impl Scene {
     fn check(self, act: &Act) -> anyhow::Result<()> {
         let (ended, pauses, task) = match self {
             Self::Database => ("CREATE_COMPLETE", 0, None),
-            Self::Stream => ("CREATE_COMPLETE", 0, Some(TaskStatus::Running)),
+            Self::Stream | Self::Examples => ("CREATE_COMPLETE", 0, Some(TaskStatus::Running)),
             Self::Rows | Self::Count => ("-", 0, Some(TaskStatus::Running)),
-            Self::Mappings => ("UPDATE_COMPLETE", 1, Some(TaskStatus::Running)),
+            Self::Mappings | Self::Replacement => ("UPDATE_COMPLETE", 1, Some(TaskStatus::Running)),
             Self::Retention => ("UPDATE_COMPLETE", 0, Some(TaskStatus::Running)),
             Self::Failure => ("UPDATE_ROLLBACK_COMPLETE", 1, Some(TaskStatus::Running)),
             Self::Deletion => ("DELETE_COMPLETE", 0, None),

@@ -28,7 +28,7 @@ async fn the_demo() {
     let mut story = Vec::new();
     let played = play::perform(&mut |line| story.push(line)).await;
     let played = played.unwrap_or_else(|error| panic!("{error:#}\n{}", tail(&story)));
-    assert_eq!(played.acts.len(), 8);
+    assert_eq!(played.acts.len(), 10);
     assert!(played.count.is_right(), "{}", played.count);
     let said = |name: &str, text: &str| {
         story.iter().any(|line| match line {

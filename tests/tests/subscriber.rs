@@ -15,7 +15,7 @@ fn record(operation: &str, fields: Value) -> String {
     record["metadata"] = json!({
         "timestamp": "2026-11-21T10:00:00.123456Z", "record-type": "data", "operation": operation,
         "partition-key-type": "schema-table", "schema-name": "blog", "table-name": "sluice_probe",
-        "transaction-id": 12_884_903_827_u64,
+        "transaction-id": 12_884_903_827_u64, "transaction-record-id": 2,
     });
     record.to_string()
 }
@@ -79,6 +79,7 @@ async fn each_change_and_what_it_changed_is_a_line_of_the_log() {
         assert!(line.contains(told), "no {told} in {line}");
         assert!(line.contains("table=blog.sluice_probe"), "{line}");
         assert!(line.contains("transaction.id=12884903827"), "{line}");
+        assert!(line.contains("transaction.record_id=2"), "{line}");
     }
     // Of the row before, the third knew the key alone.
     assert!(lines[2].contains(r#"unknown="word""#), "{}", lines[2]);

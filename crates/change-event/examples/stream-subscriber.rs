@@ -44,6 +44,7 @@ fn show(change: &Change) {
     info!(
         table = %change.metadata.table,
         transaction.id = change.metadata.transaction_id,
+        transaction.record_id = change.metadata.transaction_record_id,
         unknown = (!unknown.is_empty()).then(|| unknown.join(" ")),
         "{operation} {row}: {difference}"
     );

@@ -108,7 +108,7 @@ impl World {
         let opts = server.opts();
         Ok(Self {
             writer: Writer::start(opts.clone(), EVERY, seed),
-            subscriber: Subscriber::start(cloud.endpoint(), output("StreamArn")?),
+            subscriber: Subscriber::of_stream(cloud.endpoint(), output("StreamArn")?),
             server: Arc::new(AsyncMutex::new(server)),
             opts,
             from: from.map_err(anyhow::Error::msg)?,

@@ -10,7 +10,7 @@ use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, Parameter, ResourceChange, StackEvent,
 };
 
-use super::{Cloud, FunctionLine};
+use super::{Cloud, FunctionLine, FunctionLog};
 
 /// Something that happened in the cloud, as somebody who watches sees it.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub enum Failure {
 #[derive(Debug, Default)]
 pub struct Watch {
     events: HashSet<String>,
-    position: u64,
+    functions: Option<FunctionLog>,
 }
 
 /// The largest template that CloudFormation takes in a call, in bytes. What is larger it fetches from S3.
@@ -264,11 +264,9 @@ impl Cloud {
             .stack_name(stack_id)
             .send()
             .await?;
-        let mut sights: Vec<Sight> = self
-            .function_lines(&mut watch.position)
-            .into_iter()
-            .map(Sight::Function)
-            .collect();
+        let functions = watch.functions.get_or_insert_with(|| self.function_log());
+        let lines = functions.read().into_iter();
+        let mut sights: Vec<Sight> = lines.map(Sight::Function).collect();
         // The newest come first.
         for event in events.stack_events.unwrap_or_default().into_iter().rev() {
             if watch

@@ -7,7 +7,7 @@ use mysql_async::Opts;
 use tokio::time::Instant;
 
 use super::Line;
-use super::scenes::{Play, STREAM};
+use super::scenes::Play;
 use crate::replica::binlog::Position;
 use crate::timeline::Film;
 use crate::traffic::count::{count, longest_gap};
@@ -43,24 +43,24 @@ impl Play {
         let from = runs.first().and_then(|run| run.from.as_ref());
         let from = from.context("the task reads no log")?;
         let from: Position = from.parse().map_err(anyhow::Error::msg)?;
-        let outputs = self.cloud.outputs(STREAM).await?;
-        let stream = outputs
-            .get("StreamArn")
-            .context("the stack has no output StreamArn")?;
-        let subscriber = Subscriber::start(self.cloud.endpoint(), stream);
+        let written = self.invoke_row_writer(3).await?;
+        tell(Line::Note(format!(
+            "the row writer, invoked once, answers {written}; the consumer's filter is for another table"
+        )));
+        let subscriber = Subscriber::of_function(self.cloud.function_log(), "StreamSubscriber");
         let writer = Writer::start(opts.clone(), EVERY, SEED);
         let began = Instant::now();
         while subscriber.seen()?.len() < 3 {
             ensure!(
                 began.elapsed() < PATIENCE,
-                "of {} changes none comes out of the stream; the writer: {:?}",
+                "of {} changes none comes to the consumer; the writer: {:?}",
                 writer.journal().len(),
                 writer.trouble()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         tell(Line::Note(format!(
-            "rows of blog.examples are inserted, updated and deleted from now on; the first changes came out of Kinesis \
+            "rows of blog.examples are inserted, updated and deleted from now on; the first changes came to the consumer \
              after {:.1} s",
             began.elapsed().as_secs_f64()
         )));

@@ -13,12 +13,14 @@ use super::rows::Traffic;
 use crate::cloud::Cloud;
 use crate::cloud::operate::Said;
 use crate::cloud::stacks::Watch;
-use crate::dms::StartType;
+use crate::dms::{Event, StartType};
 use crate::timeline::Film;
 use crate::traffic::count::Count;
+use crate::traffic::writer::TABLE;
 
 const DATABASE: &str = "sluice-database";
-pub(super) const STREAM: &str = "sluice-stream";
+const STREAM: &str = "sluice-stream";
+const EXAMPLES: &str = "sluice-examples";
 
 /// What the scenes share: the cloud, and how far the stacks have come.
 pub struct Play {
@@ -38,7 +40,11 @@ impl Play {
     /// # Errors
     /// If the templates can't be packaged: a function isn't built (`make build`).
     pub async fn new(cloud: Cloud) -> anyhow::Result<Self> {
-        tokio::try_join!(cloud.package("database.yaml"), cloud.package("stream.yaml"))?;
+        tokio::try_join!(
+            cloud.package("database.yaml"),
+            cloud.package("stream.yaml"),
+            cloud.package("examples.yaml"),
+        )?;
         Ok(Self {
             cloud,
             watch: Watch::default(),
@@ -48,11 +54,14 @@ impl Play {
         })
     }
 
+    /// What became of the stream's tasks so far: when, since DMS was there, and the status.
     pub(super) fn statuses(&self) -> Vec<(Duration, TaskStatus)> {
-        self.task
-            .as_ref()
-            .map(|task| self.cloud.dms.statuses(task))
-            .unwrap_or_default()
+        let entries = self.cloud.dms.history().into_iter();
+        let statuses = entries.filter_map(|entry| match entry.event {
+            Event::Status { status, .. } => Some((entry.at, status?)),
+            _ => None,
+        });
+        statuses.collect()
     }
 
     /// Creates the database's stack. The status in which it ended.
@@ -153,13 +162,35 @@ impl Play {
     pub async fn stream(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let ended = self.deploy(&json!({}), tell).await?;
         ensure!(ended == "CREATE_COMPLETE", "the stack ended in {ended}");
-        let outputs = self.cloud.outputs(STREAM).await?;
-        self.task = outputs.get("ReplicationTaskArn").map(Arn::new);
-        ensure!(
-            self.task.is_some(),
-            "the stack has no output ReplicationTaskArn"
-        );
+        self.task = Some(self.present_task().await?);
         Ok(ended)
+    }
+
+    async fn present_task(&self) -> anyhow::Result<Arn> {
+        let outputs = self.cloud.outputs(STREAM).await?;
+        let task = outputs.get("ReplicationTaskArn");
+        Ok(Arn::new(
+            task.context("the stack has no output ReplicationTaskArn")?,
+        ))
+    }
+
+    /// Creates the examples' stack: a consumer of the writer's table, and a function that writes rows.
+    pub(super) async fn examples(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let parameters = json!({ "TableName": TABLE.1, "SslCa": self.cloud.rds.ca_pem() });
+        let said = self
+            .operate("deploy-examples", &parameters, &[EXAMPLES], tell)
+            .await?;
+        ensure!(said.well, "{}", said.lines.join("\n"));
+        self.cloud.status(EXAMPLES).await
+    }
+
+    /// Lets the examples' row writer write so many rows. What it answers.
+    pub(super) async fn invoke_row_writer(&self, rows: u32) -> anyhow::Result<Value> {
+        let outputs = self.cloud.outputs(EXAMPLES).await?;
+        let function = outputs.get("RowWriterFunctionName");
+        let function =
+            function.context("the examples' stack has no output RowWriterFunctionName")?;
+        self.cloud.invoke(function, &json!({ "rows": rows })).await
     }
 
     pub(super) async fn mappings(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
@@ -176,6 +207,28 @@ impl Play {
         self.deploy(&changed, tell).await
     }
 
+    pub(super) async fn replacement(
+        &mut self,
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<String> {
+        // An endpoint's name can't be changed: it becomes another endpoint, and its task another task.
+        self.cloud.edit_packaged("stream.yaml", |template| {
+            let endpoint = &mut template["Resources"]["TargetEndpoint"];
+            endpoint["Properties"]["ResourceIdentifier"] = json!("changes-of-the-blog");
+        })?;
+        self.plan(&json!({}), tell).await?;
+        let ended = self.deploy(&json!({}), tell).await?;
+        let old = self.task.replace(self.present_task().await?);
+        ensure!(old != self.task, "the task is still the old one");
+        let runs = self.task.as_ref().map(|task| self.cloud.dms.runs(task));
+        let given = runs.unwrap_or_default().pop().and_then(|run| run.given);
+        let given = given.context("the new task was not told where to begin")?;
+        tell(Line::Note(format!(
+            "the new task began where the old one had stopped, at {given}"
+        )));
+        Ok(ended)
+    }
+
     pub(super) async fn failure(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         // DMS wants at least one rule. CloudFormation doesn't know.
         let ended = self
@@ -189,18 +242,17 @@ impl Play {
     }
 
     pub(super) async fn deletion(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let [stream, database] = [self.id(STREAM).await?, self.id(DATABASE).await?];
-        let said = self
-            .operate("destroy", &json!({}), &[&stream, &database], tell)
-            .await?;
+        let ids = tokio::try_join!(self.id(EXAMPLES), self.id(STREAM), self.id(DATABASE))?;
+        let (examples, stream, database) = ids;
+        let stacks = [&*examples, &stream, &database];
+        let said = self.operate("destroy", &json!({}), &stacks, tell).await?;
         ensure!(said.well, "{}", said.lines.join("\n"));
         let stays = said.lines.iter().filter(|line| line.contains("stays:"));
         stays.for_each(|line| tell(Line::Said("destroy", line.trim().to_owned())));
-        let ended = self.cloud.status(&stream).await?;
-        ensure!(
-            ended == "DELETE_COMPLETE",
-            "stack {STREAM} ended in {ended}"
-        );
+        for stack in [&examples, &stream] {
+            let ended = self.cloud.status(stack).await?;
+            ensure!(ended == "DELETE_COMPLETE", "{stack} ended in {ended}");
+        }
         self.cloud.status(&database).await
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `writer`: inserts, updates and deletes rows of one table, whatever happens meanwhile
-//! - `subscriber`: reads the Kinesis stream; `decode`: what a record says
+//! - `subscriber`: sees the changes that come out of the Kinesis stream; `decode`: what a record or a line says
 //! - `count`: the rows, the binary log (`log`) and the stream, compared
 
 pub mod count;

@@ -1,7 +1,8 @@
-//! Somebody who reads a Kinesis stream from its beginning, and keeps all that comes.
+//! Somebody who sees the changes of the writer's rows, from the beginning, and keeps all that comes: as records of the
+//! Kinesis stream, or as the example that consumes it tells them.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use base64::Engine;
@@ -9,7 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::decode::{Seen, decode};
+use super::decode::{Seen, of_line, of_record};
+use crate::cloud::FunctionLog;
 use crate::service::Service;
 
 const POLL: Duration = Duration::from_millis(250);
@@ -38,12 +40,25 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// Begins to read a stream of the Kinesis at this URL.
-    pub fn start(endpoint: &str, stream: &str) -> Self {
-        let inner = Arc::<Mutex<Inner>>::default();
+    pub fn of_stream(endpoint: &str, stream: &str) -> Self {
         let (kinesis, stream) = (Service::kinesis(endpoint), stream.to_owned());
-        let kept = Arc::clone(&inner);
+        Self::start(|kept| async move { read(&kinesis, &stream, &kept).await })
+    }
+
+    /// Begins to read what the function writes that has this in its name: the example `stream-subscriber`, which is to
+    /// consume the writer's table.
+    pub fn of_function(log: FunctionLog, function: &'static str) -> Self {
+        Self::start(|kept| async move { follow(log, function, &kept).await })
+    }
+
+    fn start<R>(read: impl FnOnce(Arc<Mutex<Inner>>) -> R) -> Self
+    where
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let inner = Arc::<Mutex<Inner>>::default();
+        let (kept, read) = (Arc::clone(&inner), read(Arc::clone(&inner)));
         let reading = tokio::spawn(async move {
-            if let Err(error) = read(&kinesis, &stream, &kept).await {
+            if let Err(error) = read.await {
                 kept.lock().unwrap().trouble = Some(format!("{error:#}"));
             }
         });
@@ -92,10 +107,24 @@ async fn read(kinesis: &Service, stream: &str, kept: &Mutex<Inner>) -> anyhow::R
             let at = SystemTime::now();
             for record in got["Records"].as_array().into_iter().flatten() {
                 let data = record["Data"].as_str().context("a record without data")?;
-                if let Some(change) = decode(&BASE64_STANDARD.decode(data)?)? {
+                if let Some(change) = of_record(&BASE64_STANDARD.decode(data)?)? {
                     let sighting = Sighting { at, change };
                     kept.lock().unwrap().sightings.push(sighting);
                 }
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn follow(mut log: FunctionLog, function: &str, kept: &Mutex<Inner>) -> anyhow::Result<()> {
+    loop {
+        let lines = log.read().into_iter();
+        for line in lines.filter(|it| it.function.contains(function)) {
+            if let Some(change) = of_line(&line.line)? {
+                let at = UNIX_EPOCH + Duration::from_secs_f64(line.time);
+                let sighting = Sighting { at, change };
+                kept.lock().unwrap().sightings.push(sighting);
             }
         }
         tokio::time::sleep(POLL).await;

@@ -37,7 +37,6 @@ async fn operate(cloud: &Cloud, command: &str, parameters: &Value) -> Vec<String
 async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read_and_the_writer_writes()
  {
     let cloud = Cloud::start_at(Pace::immediate()).await.unwrap();
-    cloud.package("examples.yaml").await.unwrap();
     let mut play = Play::new(cloud).await.unwrap();
     play.database(&mut |_| {}).await.unwrap();
     play.stream(&mut |_| {}).await.unwrap();
@@ -54,12 +53,8 @@ async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read
     let stream = cloud.outputs("sluice-stream").await.unwrap();
     let stream = &stream["StreamName"];
 
-    let answer = tempfile::NamedTempFile::new().unwrap();
-    let file = answer.path().to_string_lossy();
-    let function = format!("--function-name={}", outputs["RowWriterFunctionName"]);
-    let invoke = ["lambda", "invoke", &function, r#"--payload={"rows": 2}"#];
-    aws(cloud, &[&invoke[..], &[&*file]].concat()).await;
-    let written: Value = serde_json::from_slice(&std::fs::read(answer.path()).unwrap()).unwrap();
+    let writer = &outputs["RowWriterFunctionName"];
+    let written = cloud.invoke(writer, &json!({ "rows": 2 })).await.unwrap();
     assert_eq!(
         written,
         json!({ "inserted": 2, "updated": 2, "deleted": 2 })
