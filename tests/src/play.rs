@@ -29,6 +29,8 @@ pub enum Line {
     Note(String),
     /// Something that a command said: which, and the words.
     Said(&'static str, String),
+    /// What the stream carried, however the play ended.
+    Film(Film),
 }
 
 /// An act that is over.
@@ -75,8 +77,6 @@ pub struct Played {
     pub acts: Vec<Act>,
     /// What became of the rows that were written meanwhile.
     pub count: Count,
-    /// What the stream carried.
-    pub film: Film,
 }
 
 /// Performs the play. What happens goes to `tell`, as it happens.
@@ -85,6 +85,19 @@ pub struct Played {
 /// If anything comes out differently than Sluice promises; it says what, and in which act.
 pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
     let mut play = Play::new(Cloud::start().await?).await?;
+    let acts = perform_acts(&mut play, tell).await;
+    tell(Line::Film(play.film()));
+    let acts = acts?;
+    let violations = play.cloud.dms.violations();
+    ensure!(
+        violations.is_empty(),
+        "something was done to DMS that must not be: {violations:?}"
+    );
+    let count = play.counted.context("nothing was counted")?;
+    Ok(Played { acts, count })
+}
+
+async fn perform_acts(play: &mut Play, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Vec<Act>> {
     let mut acts = Vec::new();
     for (number, (title, scene)) in SCENES.iter().enumerate() {
         tell(Line::Act(number + 1, title));
@@ -117,14 +130,7 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
         });
         scene.check(acts.last().context("the act just played")?)?;
     }
-    let violations = play.cloud.dms.violations();
-    ensure!(
-        violations.is_empty(),
-        "something was done to DMS that must not be: {violations:?}"
-    );
-    let (count, mut film) = play.counted.context("nothing was counted")?;
-    film.statuses_of(&play.cloud.dms);
-    Ok(Played { acts, count, film })
+    Ok(acts)
 }
 
 #[derive(Clone, Copy)]

@@ -29,8 +29,9 @@ async fn main() -> ExitCode {
         }
         Line::Note(note) => println!("     {note}"),
         Line::Sight(sight) => timeline.sights.push(sight),
+        Line::Film(film) => timeline.film = film,
     };
-    match perform(chaos, &mut tell).await {
+    let code = match perform(chaos, &mut tell).await {
         Ok(survived) => {
             println!("\nwhat came of it");
             for ended in &survived.rounds {
@@ -42,16 +43,17 @@ async fn main() -> ExitCode {
             }
             println!("\n{}", survived.count);
             timeline.verdict = survived.count.verdict();
-            timeline.film = survived.film;
-            match timeline.write("chaos.svg") {
-                Ok(file) => println!("The timeline is in {}", file.display()),
-                Err(error) => eprintln!("The timeline could not be written: {error}"),
-            }
             ExitCode::SUCCESS
         }
         Err(error) => {
+            timeline.fail(&error);
             eprintln!("\nIt came out differently: {error:#}");
             ExitCode::FAILURE
         }
+    };
+    match timeline.write("chaos.svg") {
+        Ok(file) => println!("The timeline is in {}", file.display()),
+        Err(error) => eprintln!("The timeline could not be written: {error}"),
     }
+    code
 }

@@ -24,7 +24,8 @@ async fn main() -> ExitCode {
         match &line {
             Line::Act(number, title) => timeline.mark(format!("{number}. {title}")),
             Line::Sight(sight) => timeline.sights.push(sight.clone()),
-            _ => {}
+            Line::Film(film) => timeline.film = film.clone(),
+            Line::Note(_) | Line::Said(..) => {}
         }
         if let Some(line) = render(began, &line) {
             println!("{line}");
@@ -40,7 +41,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(130);
         }
     };
-    match played {
+    let code = match played {
         Ok(played) => {
             println!(
                 "\n{BOLD}{:<46} {:<26} {:>7}   ReplicationTask{PLAIN}",
@@ -49,11 +50,6 @@ async fn main() -> ExitCode {
             played.acts.iter().for_each(|act| println!("{act}"));
             println!("\n{BOLD}{}{PLAIN}", played.count);
             timeline.verdict = played.count.verdict();
-            timeline.film = played.film;
-            match timeline.write("demo.svg") {
-                Ok(file) => println!("\nThe timeline is in {}", file.display()),
-                Err(error) => eprintln!("\nThe timeline could not be written: {error}"),
-            }
             println!(
                 "\nEverything came out as promised, in {:.0} s.",
                 now() - began
@@ -61,10 +57,16 @@ async fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
+            timeline.fail(&error);
             eprintln!("\n{RED}It came out differently: {error:#}{PLAIN}");
             ExitCode::FAILURE
         }
+    };
+    match timeline.write("demo.svg") {
+        Ok(file) => println!("The timeline is in {}", file.display()),
+        Err(error) => eprintln!("The timeline could not be written: {error}"),
     }
+    code
 }
 
 fn now() -> f64 {
@@ -78,6 +80,7 @@ fn render(began: f64, line: &Line) -> Option<String> {
     match line {
         Line::Act(number, title) => Some(format!("\n{BOLD}{number}. {title}{PLAIN}")),
         Line::Note(note) => Some(format!("{:>10}  {BOLD}{note}{PLAIN}", "")),
+        Line::Film(_) => None,
         Line::Said(command, words) => Some(format!("{:>10}  make {command}: {words}", "")),
         Line::Sight(Sight::Stack {
             kind,

@@ -21,7 +21,6 @@ pub use plan::{Operation, Round, Trouble, rounds};
 pub use world::Line;
 use world::World;
 
-use crate::timeline::Film;
 use crate::traffic::count::Count;
 
 /// How a run is to be.
@@ -55,8 +54,6 @@ pub struct Survived {
     pub rounds: Vec<Ended>,
     /// What became of the rows.
     pub count: Count,
-    /// What the stream carried.
-    pub film: Film,
 }
 
 /// Performs a run. What happens goes to `tell`.
@@ -70,16 +67,24 @@ pub async fn perform(chaos: Chaos, tell: &mut dyn FnMut(Line)) -> anyhow::Result
 
 async fn play(chaos: Chaos, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Survived> {
     let mut world = World::new(chaos.seed, tell).await?;
+    let survived = play_in(&mut world, chaos, tell).await;
+    tell(Line::Film(world.film()));
+    survived
+}
+
+async fn play_in(
+    world: &mut World,
+    chaos: Chaos,
+    tell: &mut dyn FnMut(Line),
+) -> anyhow::Result<Survived> {
     let mut ended = Vec::new();
     for (number, round) in rounds(chaos.seed, chaos.rounds).into_iter().enumerate() {
         tell(Line::Round(number + 1, round.clone()));
         let played = world.play(&round, tell).await;
         ended.push(played.with_context(|| format!("round {}, {round}", number + 1))?);
     }
-    let (count, film) = world.count().await?;
     Ok(Survived {
         rounds: ended,
-        count,
-        film,
+        count: world.count().await?,
     })
 }

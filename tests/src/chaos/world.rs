@@ -44,6 +44,8 @@ pub enum Line {
     Sight(Sight),
     /// Something else to know.
     Note(String),
+    /// What the stream carried, however the run ended.
+    Film(Film),
 }
 
 pub(super) struct World {
@@ -186,13 +188,18 @@ impl World {
     }
 
     /// Stops the writer, and counts.
-    pub(super) async fn count(self) -> anyhow::Result<(Count, Film)> {
+    pub(super) async fn count(&mut self) -> anyhow::Result<Count> {
         let journal = self.writer.stop().await?;
         let counted = count(&self.opts, &self.from, &journal, &self.subscriber, PATIENCE);
         let counted = counted.await?;
         ensure!(counted.is_right(), "the count is wrong: {counted:?}");
-        let film = Film::new(&self.cloud.dms, &journal, &self.subscriber.seen()?);
-        Ok((counted, film))
+        Ok(counted)
+    }
+
+    /// What the stream has carried by now.
+    pub(super) fn film(&self) -> Film {
+        let seen = self.subscriber.seen().unwrap_or_default();
+        Film::new(&self.cloud.dms, &self.writer.journal(), &seen)
     }
 
     /// Waits until the stack's task runs. Whether somebody had to resume it: an operator's stop stays, and a failure that

@@ -75,7 +75,7 @@ impl Play {
 
     /// Nothing is written any more; what was, is counted.
     pub(super) async fn count(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let traffic = self.traffic.take().context("nobody writes")?;
+        let traffic = self.traffic.as_mut().context("nobody writes")?;
         let journal = traffic.writer.stop().await?;
         let (opts, from, subscriber) = (&traffic.opts, &traffic.from, &traffic.subscriber);
         let count = count(opts, from, &journal, subscriber, PATIENCE).await?;
@@ -99,8 +99,19 @@ impl Play {
             "the stream rested for {:.1} s at the longest, and then told what had happened meanwhile",
             gap.as_secs_f64()
         )));
-        let film = Film::new(&self.cloud.dms, &journal, &seen);
-        self.counted = Some((count, film));
+        self.counted = Some(count);
         Ok("-".to_owned())
+    }
+
+    /// What the stream has carried by now.
+    pub(super) fn film(&self) -> Film {
+        let traffic = self.traffic.as_ref();
+        let journal = traffic.map(|it| it.writer.journal());
+        let seen = traffic.and_then(|it| it.subscriber.seen().ok());
+        Film::new(
+            &self.cloud.dms,
+            &journal.unwrap_or_default(),
+            &seen.unwrap_or_default(),
+        )
     }
 }

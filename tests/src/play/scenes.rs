@@ -14,7 +14,6 @@ use crate::cloud::Cloud;
 use crate::cloud::operate::Said;
 use crate::cloud::stacks::Watch;
 use crate::dms::{Event, StartType};
-use crate::timeline::Film;
 use crate::traffic::count::Count;
 use crate::traffic::writer::TABLE;
 
@@ -29,9 +28,9 @@ pub struct Play {
     watch: Watch,
     /// The stream's task, once there is one.
     pub task: Option<Arn>,
-    /// Who writes rows and who sees them, as long as they do.
+    /// Who writes rows and who sees them, once they do.
     pub(super) traffic: Option<Traffic>,
-    pub(super) counted: Option<(Count, Film)>,
+    pub(super) counted: Option<Count>,
 }
 
 impl Play {

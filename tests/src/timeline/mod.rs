@@ -15,6 +15,9 @@ use crate::dms::{Dms, Event};
 use crate::traffic::subscriber::Sighting;
 use crate::traffic::writer::Written;
 
+/// So many characters of a failure's cause fit into the picture.
+const LONGEST_CAUSE: usize = 140;
+
 /// What the stream carried and what its tasks did, from beginning to end. Moments are seconds since 1970.
 #[derive(Clone, Debug, Default)]
 pub struct Film {
@@ -47,10 +50,10 @@ impl Film {
     /// What is known by now.
     pub fn new(dms: &Dms, journal: &[Written], seen: &[Sighting]) -> Self {
         let mut film = Self {
+            statuses: statuses(dms),
             written: journal.iter().map(|it| seconds(it.at)).collect(),
             ..Self::default()
         };
-        film.statuses_of(dms);
         let mut known = std::collections::HashSet::new();
         for sighting in seen {
             let at = seconds(sighting.at);
@@ -62,26 +65,34 @@ impl Film {
         }
         film
     }
+}
 
-    /// Takes the tasks' statuses down anew.
-    pub fn statuses_of(&mut self, dms: &Dms) {
-        let origin = seconds(dms.began());
-        let entries = dms.history().into_iter();
-        let statuses = entries.filter_map(|entry| match entry.event {
-            Event::Status { task, status } => {
-                let at = origin + entry.at.as_secs_f64();
-                Some((at, task, status.map(|it| it.as_str().to_owned())))
-            }
-            _ => None,
-        });
-        self.statuses = statuses.collect();
-    }
+/// The tasks' statuses by now.
+fn statuses(dms: &Dms) -> Vec<(f64, String, Option<String>)> {
+    let origin = seconds(dms.began());
+    let entries = dms.history().into_iter();
+    let statuses = entries.filter_map(|entry| match entry.event {
+        Event::Status { task, status } => {
+            let at = origin + entry.at.as_secs_f64();
+            Some((at, task, status.map(|it| it.as_str().to_owned())))
+        }
+        _ => None,
+    });
+    statuses.collect()
 }
 
 impl Timeline {
     /// A part of it begins now.
     pub fn mark(&mut self, what: impl Into<String>) {
         self.marks.push((seconds(SystemTime::now()), what.into()));
+    }
+
+    /// It came out as it must not.
+    pub fn fail(&mut self, error: &anyhow::Error) {
+        let cause = error.root_cause().to_string();
+        let words: String = cause.chars().take(LONGEST_CAUSE).collect();
+        let rest = if words == cause { "" } else { " …" };
+        self.verdict = format!("It came out differently: {words}{rest}");
     }
 
     /// Writes the picture into the build's folder, under this name. The file.

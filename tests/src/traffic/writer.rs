@@ -88,7 +88,7 @@ impl Writer {
     ///
     /// # Errors
     /// If it can't come to an end, since the database doesn't answer.
-    pub async fn stop(mut self) -> anyhow::Result<Vec<Written>> {
+    pub async fn stop(&mut self) -> anyhow::Result<Vec<Written>> {
         self.stop.send_replace(true);
         let ended = tokio::time::timeout(Duration::from_secs(60), &mut self.working).await;
         ended.context("the writer does not come to an end")??;
