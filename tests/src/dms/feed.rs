@@ -65,15 +65,18 @@ impl Model {
 
     /// What can't be read must not become "now".
     pub(super) fn check_position(&self, input: Input<'_>) -> Result<(), Refusal> {
-        let given = input
-            .text("CdcStartPosition")
-            .filter(|_| self.replica.is_some());
-        match given.map(str::parse::<Position>) {
-            Some(Err(why)) => Err(Refusal::bad_value(format!(
-                "Invalid CdcStartPosition: {why}"
-            ))),
-            _ => Ok(()),
+        if self.replica.is_none() {
+            return Ok(());
         }
+        let why = if input.0.get("CdcStartTime").is_some_and(|it| !it.is_null()) {
+            "CdcStartTime: the engine here finds no time in a log; give a CdcStartPosition"
+                .to_owned()
+        } else if let Some(Err(why)) = input.text("CdcStartPosition").map(str::parse::<Position>) {
+            format!("Invalid CdcStartPosition: {why}")
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::bad_value(why))
     }
 
     fn job(&self, arn: &Arn) -> Option<Job> {

@@ -71,7 +71,7 @@ mod tests {
 
     use super::{of_line, of_record};
 
-    fn record(metadata: serde_json::Value) -> Vec<u8> {
+    fn record(metadata: &serde_json::Value) -> Vec<u8> {
         let mut record = json!({
             "data": { "id": 7, "example": "hello 9" },
             "metadata": { "timestamp": "2026-11-21T10:00:00.123456Z", "record-type": "data", "operation": "update",
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_record_and_the_line_that_tells_it_are_the_same_change() {
-        let record = record(json!({ "transaction-id": 12, "transaction-record-id": 3 }));
+        let record = record(&json!({ "transaction-id": 12, "transaction-record-id": 3 }));
         let line = r#" INFO update {"example":"hello 9","id":7}: example "hello 4" -> "hello 9" table=blog.examples transaction.id=12 transaction.record_id=3"#;
         let seen = of_line(line).unwrap().unwrap();
         assert_eq!(seen.change, ("update".to_owned(), 7, "hello 9".to_owned()));
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_names_no_transaction_is_refused_and_what_tells_of_no_row_left_out() {
-        assert!(of_record(&record(json!({}))).is_err());
+        assert!(of_record(&record(&json!({}))).is_err());
         let line = r#" INFO delete {"example":"hello 9","id":7}: id 7 table=blog.examples"#;
         assert!(of_line(line).is_err());
         assert_eq!(of_line("START RequestId: 1").unwrap(), None);

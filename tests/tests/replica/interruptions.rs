@@ -4,7 +4,7 @@ use replication::task::TaskStatus;
 use serde_json::{Value, json};
 use stage::dms::StartType;
 
-use crate::world::{World, distinct};
+use crate::world::{Wanted, World, distinct};
 
 fn amounts(rows: &[Value]) -> Vec<u64> {
     let rows = distinct(rows).into_iter();
@@ -188,4 +188,19 @@ async fn a_stream_that_is_gone_fails_the_task() {
     assert!(why.contains("ResourceNotFoundException"), "{why}");
     world.resume().await;
     assert_eq!(amounts(&world.rows(1).await), [1]);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_found_is_refused_and_never_becomes_now() {
+    let world = World::new(Wanted::default(), &[]).await;
+    for (name, value) in [
+        ("CdcStartPosition", json!("yesterday")),
+        ("CdcStartTime", json!(1_795_255_200)),
+    ] {
+        let mut start = json!({ "StartReplicationTaskType": "start-replication" });
+        start[name] = value;
+        let refused = world.call("StartReplicationTask", &start).unwrap_err();
+        assert!(refused.message.contains(name), "{refused:?}");
+    }
+    assert_eq!(world.dms.status(&world.task), Some(TaskStatus::Ready));
 }
