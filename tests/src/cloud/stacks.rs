@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use aws_sdk_cloudformation::error::DisplayErrorContext;
 use aws_sdk_cloudformation::types::{
-    Capability, ChangeSetStatus, ChangeSetType, Parameter, ResourceChange, StackEvent,
+    Capability, ChangeSetStatus, ChangeSetType, Parameter, ResourceChange, Stack, StackEvent,
 };
 
 use super::{Cloud, FunctionLine, FunctionLog};
@@ -205,18 +205,7 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
-        let found = self
-            .client
-            .describe_stacks()
-            .stack_name(stack)
-            .send()
-            .await?;
-        let stack_id = found
-            .stacks()
-            .first()
-            .and_then(|it| it.stack_id())
-            .context("no such stack")?
-            .to_owned();
+        let stack_id = self.stack_id(stack).await?;
         self.client
             .delete_stack()
             .stack_name(&stack_id)
@@ -230,18 +219,7 @@ impl Cloud {
     /// # Errors
     /// If there is no such stack.
     pub async fn outputs(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
-        let found = self
-            .client
-            .describe_stacks()
-            .stack_name(stack)
-            .send()
-            .await?;
-        let stack = found
-            .stacks
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .context("no such stack")?;
+        let stack = self.stack(stack).await?;
         let outputs = stack.outputs.unwrap_or_default().into_iter();
         Ok(outputs
             .filter_map(|output| Some((output.output_key?, output.output_value?)))
@@ -315,17 +293,23 @@ impl Cloud {
     /// # Errors
     /// If there is no such stack.
     pub async fn status(&self, stack_id: &str) -> anyhow::Result<String> {
-        let found = self
-            .client
-            .describe_stacks()
-            .stack_name(stack_id)
-            .send()
-            .await?;
-        let status = found
-            .stacks()
-            .first()
-            .and_then(|stack| stack.stack_status());
+        let status = self.stack(stack_id).await?.stack_status;
         Ok(status.map_or_else(String::new, |status| status.as_str().to_owned()))
+    }
+
+    /// A stack's id, under which it can be asked for when it is gone.
+    ///
+    /// # Errors
+    /// If there is no such stack.
+    pub async fn stack_id(&self, stack: &str) -> anyhow::Result<String> {
+        let id = self.stack(stack).await?.stack_id;
+        id.context("a stack without an id")
+    }
+
+    async fn stack(&self, stack: &str) -> anyhow::Result<Stack> {
+        let asked = self.client.describe_stacks().stack_name(stack);
+        let found = asked.send().await?.stacks.unwrap_or_default();
+        found.into_iter().next().context("no such stack")
     }
 }
 

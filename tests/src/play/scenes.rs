@@ -241,8 +241,9 @@ impl Play {
     }
 
     pub(super) async fn deletion(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
-        let ids = tokio::try_join!(self.id(EXAMPLES), self.id(STREAM), self.id(DATABASE))?;
-        let (examples, stream, database) = ids;
+        let id = |stack| self.cloud.stack_id(stack);
+        let (examples, stream, database) =
+            tokio::try_join!(id(EXAMPLES), id(STREAM), id(DATABASE))?;
         let stacks = [&*examples, &stream, &database];
         let said = self.operate("destroy", &json!({}), &stacks, tell).await?;
         ensure!(said.well, "{}", said.lines.join("\n"));
@@ -253,16 +254,6 @@ impl Play {
             ensure!(ended == "DELETE_COMPLETE", "{stack} ended in {ended}");
         }
         self.cloud.status(&database).await
-    }
-
-    async fn id(&self, stack: &str) -> anyhow::Result<String> {
-        let found = self.cloud.client.describe_stacks().stack_name(stack);
-        let found = found.send().await?;
-        let stack = found.stacks().first().context("no such stack")?;
-        Ok(stack
-            .stack_id()
-            .context("a stack without an id")?
-            .to_owned())
     }
 
     /// The task was resumed, not started anew, and carries no mark any more.
