@@ -51,9 +51,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     };
-    match timeline.write("chaos.svg") {
-        Ok(file) => println!("The timeline is in {}", file.display()),
-        Err(error) => eprintln!("The timeline could not be written: {error}"),
-    }
+    println!("{}", timeline.write("chaos.svg"));
     code
 }

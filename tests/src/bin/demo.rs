@@ -62,10 +62,7 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     };
-    match timeline.write("demo.svg") {
-        Ok(file) => println!("The timeline is in {}", file.display()),
-        Err(error) => eprintln!("The timeline could not be written: {error}"),
-    }
+    println!("{}", timeline.write("demo.svg"));
     code
 }
 

@@ -6,7 +6,6 @@
 mod drawing;
 mod runs;
 
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cloud::root;
@@ -95,14 +94,13 @@ impl Timeline {
         self.verdict = format!("It came out differently: {words}{rest}");
     }
 
-    /// Writes the picture into the build's folder, under this name. The file.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn write(&self, name: &str) -> std::io::Result<PathBuf> {
+    /// Writes the picture into the build's folder, under this name. A sentence that says where it is, or why it isn't.
+    pub fn write(&self, name: &str) -> String {
         let file = root().join("target").join(name);
-        std::fs::write(&file, self.svg())?;
-        Ok(file)
+        match std::fs::write(&file, self.svg()) {
+            Ok(()) => format!("The timeline is in {}", file.display()),
+            Err(error) => format!("The timeline could not be written: {error}"),
+        }
     }
 
     /// The picture: an SVG file, complete in itself.
