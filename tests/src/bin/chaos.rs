@@ -40,6 +40,9 @@ async fn main() -> ExitCode {
                 for failure in &ended.failures {
                     println!("{:39}{failure}", "");
                 }
+                if ended.needed_help {
+                    println!("{:39}somebody had to resume the task", "");
+                }
             }
             println!("\n{}", survived.count);
             timeline.verdict = survived.count.verdict();
