@@ -1,11 +1,13 @@
 //! The local cloud's driver: starts it, deploys templates into it, and shows what happens there.
 //!
 //! The cloud is `tests/cloud/launch.py`, a process of its own; the stand-ins for DMS and for RDS run in this one, so that a
-//! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy.
+//! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy; [`stream`] is what the
+//! stream's stack takes.
 
 mod network;
 pub mod operate;
 pub mod stacks;
+pub mod stream;
 
 use std::ffi::OsStr;
 use std::fs::File;
