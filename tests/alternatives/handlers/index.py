@@ -28,7 +28,7 @@ dms = boto3.client("dms")
 def before(event, _context):
     """Custom::Pre."""
     try:
-        task = task_of(event["StackId"])
+        task = task_of(event["StackId"]) if event["RequestType"] == "Update" else None
         if task and status_of(task) == "running" and changes_dms(event["StackId"]):
             dms.stop_replication_task(ReplicationTaskArn=task)
             wait_for("stopped", status_of, task)
@@ -108,7 +108,7 @@ def describe(task):
 def task_of(stack):
     resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
     tasks = [it for it in resources if it["ResourceType"] == "AWS::DMS::ReplicationTask"]
-    return tasks[0].get("PhysicalResourceId") if tasks else None
+    return tasks[0]["PhysicalResourceId"] if tasks else None
 
 
 def changes_dms(stack):
