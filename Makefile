@@ -50,7 +50,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One after the other, also under -j: the stream's stack is made from the database's outputs.
 .NOTPARALLEL:
 
-.PHONY: help setup account build examples test test-mysql demo chaos bench cloud lint package package-examples \
+.PHONY: help setup account build examples test test-mysql demo chaos bench compare cloud lint package package-examples \
   deploy deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -112,6 +112,10 @@ bench: setup functions ## what the functions cost, next to an echo; writes docs/
 chaos: setup functions ## random operations and trouble while rows are written (SEED=…, ROUNDS=10)
 	@cargo build --quiet --locked --package stage --bin chaos
 	@target/debug/chaos
+
+compare: setup functions ## Sluice against a plain template and common snippets; writes docs/comparison.md (seven minutes)
+	@cargo build --quiet --locked --package stage --bin compare
+	@target/debug/compare
 
 cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud

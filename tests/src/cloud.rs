@@ -2,12 +2,13 @@
 //!
 //! The cloud is `tests/cloud/launch.py`, a process of its own; the stand-ins for DMS and for RDS run in this one, so that a
 //! test can look into them. [`stacks`] is the driver's side of CloudFormation, [`operate`] runs the programs that deploy,
-//! [`FunctionLog`] is what the functions write.
+//! [`stream`] is what the stream's stack takes, [`FunctionLog`] what the functions write.
 
 mod functions;
 mod network;
 pub mod operate;
 pub mod stacks;
+pub mod stream;
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -11,12 +11,13 @@
 //!   [`on_failure`] is what Lambda says of one that died.
 //! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`] is
 //!   what happens there, for the demo and the lifecycle test; [`chaos`] is random operations and random trouble;
-//!   [`timeline`] draws what happened.
+//!   [`compare`] is the same operations with Sluice and without it; [`timeline`] draws what happened.
 //! - [`trials`] tries many made-up cases.
 
 pub mod callback;
 pub mod chaos;
 pub mod cloud;
+pub mod compare;
 pub mod dms;
 pub mod gate;
 pub mod http;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::plan::Operation;
 
 /// The template with a change, and whether the next round begins with it if it comes out well.
-pub(super) fn changed(template: &Value, operation: Operation, number: u64) -> (Value, bool) {
+pub(crate) fn changed(template: &Value, operation: Operation, number: u64) -> (Value, bool) {
     let mut template = template.clone();
     let resources = &mut template["Resources"];
     let task = &mut resources["ReplicationTask"]["Properties"];

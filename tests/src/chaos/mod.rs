@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+pub(crate) use change::changed;
 pub use plan::{Operation, Round, Trouble, rounds};
 pub use world::Line;
 use world::World;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use mysql_async::Opts;
-use mysql_async::prelude::Queryable;
 use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
@@ -18,12 +17,11 @@ use super::change::changed;
 use super::plan::{Operation, Round, Trouble};
 use super::trouble::Reach;
 use crate::cloud::stacks::{Failure, Sight, Watch};
+use crate::cloud::stream::database;
 use crate::cloud::{Cloud, FunctionLine};
 use crate::dms::{Pace, Throttle};
-use crate::mysql::{MysqlServer, Options};
-use crate::play::architecture;
+use crate::mysql::MysqlServer;
 use crate::replica::binlog::Position;
-use crate::service::Service;
 use crate::timeline::Film;
 use crate::traffic::count::{Count, count, missing};
 use crate::traffic::subscriber::Subscriber;
@@ -64,30 +62,9 @@ pub(super) struct World {
 impl World {
     /// One in which the stack stands, the task runs, and rows are written and seen.
     pub(super) async fn new(seed: u64, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Self> {
-        let options = Options {
-            database: Some("blog".to_owned()),
-            ..Options::default()
-        };
-        let (server, cloud) =
-            tokio::try_join!(MysqlServer::start(options), Cloud::start_at(pace()))?;
+        let (server, cloud) = tokio::try_join!(database(), Cloud::start_at(pace()))?;
         cloud.replicates();
-        let table = "CREATE TABLE blog.examples (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
-                     example VARCHAR(255) NOT NULL)";
-        server.connect().await?.query_drop(table).await?;
-        let secret = json!({ "Name": "database", "SecretString": server.secret().to_string() });
-        let secret = Service::secrets_manager(cloud.endpoint())
-            .call("CreateSecret", &secret)
-            .await?;
-        let secret = secret["ARN"].as_str().context("a secret without an ARN")?;
-        let mut parameters = cloud.network("network").await?;
-        parameters.extend([
-            ("SourceSecretArn", secret.to_owned()),
-            ("SchemaName", "blog".to_owned()),
-            ("CreateDmsVpcRole", "false".to_owned()),
-            ("CreateDmsLogsRole", "false".to_owned()),
-            ("Architecture", architecture()),
-            ("DeploymentId", "0".to_owned()),
-        ]);
+        let parameters = cloud.stream_parameters(&server).await?;
         let template = cloud.package("stream.yaml").await?;
         let mut watch = Watch::default();
         let mut show = |sight| tell(Line::Sight(sight));
@@ -144,7 +121,7 @@ impl World {
             server: Arc::clone(&self.server),
             client: self.cloud.client.clone(),
             stack: STACK,
-            task: self.task().await?,
+            task: self.cloud.task_of(STACK).await?,
             at_work: Arc::default(),
         };
         let mut troubles = JoinSet::new();
@@ -213,7 +190,7 @@ impl World {
         let stopped = |it: &Trouble| matches!(it, Trouble::OperatorStops(_));
         let excused = round.troubles.iter().any(stopped);
         let (began, mut helped) = (Instant::now(), false);
-        let task = self.task().await?;
+        let task = self.cloud.task_of(STACK).await?;
         let dms = self.cloud.dms.clone();
         loop {
             let mut show = |sight| tell(Line::Sight(sight));
@@ -254,7 +231,7 @@ impl World {
         failures: &[String],
         tell: &mut dyn FnMut(Line),
     ) -> anyhow::Result<()> {
-        let (own, dms) = (self.task().await?, &self.cloud.dms);
+        let (own, dms) = (self.cloud.task_of(STACK).await?, &self.cloud.dms);
         let described = dms.call("DescribeReplicationTasks", &json!({}))?;
         let tasks = described["ReplicationTasks"].as_array();
         for task in tasks.into_iter().flatten() {
@@ -272,16 +249,6 @@ impl World {
             )?;
         }
         Ok(())
-    }
-
-    async fn task(&self) -> anyhow::Result<Arn> {
-        let asked = self.cloud.client.describe_stack_resource();
-        let asked = asked
-            .stack_name(STACK)
-            .logical_resource_id("ReplicationTask");
-        let found = asked.send().await?.stack_resource_detail;
-        let arn = found.and_then(|it| it.physical_resource_id);
-        Ok(Arn::new(arn.context("the stack has no task")?))
     }
 }
 
