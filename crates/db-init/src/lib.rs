@@ -78,8 +78,8 @@ pub struct DbInit<S> {
 
 impl DbInit<SecretsManager> {
     /// A handler that finds everything in Lambda's environment.
-    pub async fn from_env() -> Self {
-        Self::new(SecretsManager::from_env().await)
+    pub fn from_env() -> Self {
+        Self::new(SecretsManager::from_env())
     }
 }
 
