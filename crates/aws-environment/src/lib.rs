@@ -1,7 +1,7 @@
 //! The AWS SDK's configuration as Lambda's environment gives it.
 //!
 //! `aws_config::load_defaults` would look in more places: profiles, containers, instances, web identities. None of them is
-//! there in a Lambda function, and they bring a client of STS with them: a tenth of each archive (`make bench`).
+//! there in a Lambda function, and the code for them, with a client of STS, was an eighth of each archive.
 //!
 //! # What is read
 //! - `AWS_REGION`, or `AWS_DEFAULT_REGION`
@@ -74,10 +74,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_is_left_to_the_sdk() {
-        for variables in [
-            |_: &str| None,
-            |_: &str| Some(String::new()),
-        ] {
+        for variables in [|_: &str| None, |_: &str| Some(String::new())] {
             let config = read(variables).build();
             assert_eq!(config.region(), None);
             assert_eq!(config.use_fips(), None);
@@ -103,7 +100,11 @@ mod tests {
     #[test]
     fn other_kinds_of_endpoints_are_asked_for_by_the_word_true() {
         let config = read(|name| {
-            let value = if name.contains("FIPS") { "True" } else { "false" };
+            let value = if name.contains("FIPS") {
+                "True"
+            } else {
+                "false"
+            };
             Some(value.to_owned())
         })
         .build();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::SdkConfig;
 use aws_sdk_databasemigration::error::{ProvideErrorMetadata, SdkError};
 
 /// Lambda's environment, and how patient to be.
