@@ -75,7 +75,7 @@ const STOP: Errand = Errand {
     ..ALL_RUN
 };
 const END: Errand = Errand {
-    what: "dms-post, the end of an update, no task is paused",
+    what: "dms-post, at the end of an update, no task is paused",
     kind: "",
     stack: "UPDATE_COMPLETE",
     ..ALL_RUN

@@ -80,8 +80,7 @@ impl Page {
                 format!("{:.2} MB", zipped as f64 / MB),
             ]);
         }
-        let words =
-            "The bootstrap, and what it comes to in the archive that is uploaded. The aim: 3 MB.";
+        let words = "The bootstrap, and what it comes to in the archive that is uploaded (MB are 10⁶ bytes). The aim: 3 MB.";
         self.table("Size", words, &["", "bootstrap", "archive"], &rows);
         Ok(())
     }
@@ -107,10 +106,10 @@ impl Page {
         let words = format!(
             "Medians of {ROUNDS} processes each, which take turns. *Ready* is from the start of the process until it asks \
              the runtime API for its first request. That request and the *next* ones are Updates that find all as it should \
-             be (a stack with one task that runs, a database that is ready), up to CloudFormation's having the answer. \
-             *CPU until then* is what the process itself computed until the end of its first request; most of the rest is \
-             the stand-ins' time, which are not built for speed. The aims: ready within 2.5 times the echo; 16 MB for \
-             dms-pre and dms-post, 20 MB for db-init."
+             be: a stack with one task that runs; a database that is ready, and DMS's user in it. They end when \
+             CloudFormation has the answer. *CPU until then* is what the process itself computed until the end of its first \
+             request; most of the rest is the time of the stand-ins, which are not built for speed. The aims: ready within \
+             2.5 times the echo; 16 MB for dms-pre and dms-post, 20 MB for db-init."
         );
         let columns = [
             "",
