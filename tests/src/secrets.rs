@@ -1,6 +1,6 @@
 //! A stand-in for Secrets Manager: it knows the secrets that it was given, and answers for each as the service would.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
@@ -21,12 +21,18 @@ pub enum Secret {
     Refused(&'static str, &'static str),
 }
 
-type Kept = Arc<Mutex<HashMap<String, Secret>>>;
+type Shared = Arc<Mutex<Inner>>;
+
+#[derive(Debug, Default)]
+struct Inner {
+    secrets: HashMap<String, Secret>,
+    calls: BTreeMap<String, usize>,
+}
 
 /// The service, on a free port of the loopback interface.
 #[derive(Debug)]
 pub struct SecretsManager {
-    secrets: Kept,
+    inner: Shared,
     server: Server,
 }
 
@@ -36,17 +42,23 @@ impl SecretsManager {
     /// # Errors
     /// If no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
-        let secrets = Kept::default();
+        let inner = Shared::default();
         let routes = Router::new()
             .fallback(answer)
-            .with_state(Arc::clone(&secrets));
+            .with_state(Arc::clone(&inner));
         let server = Server::start(routes).await?;
-        Ok(Self { secrets, server })
+        Ok(Self { inner, server })
     }
 
     /// Keeps a secret under this ARN, in place of what was there.
     pub fn keep(&self, arn: &str, secret: Secret) {
-        self.secrets.lock().unwrap().insert(arn.to_owned(), secret);
+        let mut inner = self.inner.lock().unwrap();
+        inner.secrets.insert(arn.to_owned(), secret);
+    }
+
+    /// How often each operation was called.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        self.inner.lock().unwrap().calls.clone()
     }
 
     /// Where it listens: what `AWS_ENDPOINT_URL_SECRETS_MANAGER` takes.
@@ -56,13 +68,17 @@ impl SecretsManager {
 }
 
 async fn answer(
-    State(secrets): State<Kept>,
+    State(inner): State<Shared>,
     headers: HeaderMap,
     body: String,
 ) -> (StatusCode, Json<Value>) {
     let request: Value = serde_json::from_str(&body).unwrap_or_default();
     let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
-    if target != Some("secretsmanager.GetSecretValue") {
+    let operation = target.and_then(|it| it.strip_prefix("secretsmanager."));
+    let operation = operation.unwrap_or_default();
+    let mut inner = inner.lock().unwrap();
+    *inner.calls.entry(operation.to_owned()).or_default() += 1;
+    if operation != "GetSecretValue" {
         let why = format!("only GetSecretValue is known here, not {target:?}");
         return refuse("UnknownOperationException", &why);
     }
@@ -73,7 +89,7 @@ async fn answer(
         answer[name] = json!(value);
         (StatusCode::OK, Json(answer))
     };
-    match secrets.lock().unwrap().get(arn) {
+    match inner.secrets.get(arn) {
         Some(Secret::Text(text)) => with("SecretString", text),
         Some(Secret::Binary(bytes)) => with("SecretBinary", bytes),
         Some(Secret::Refused(code, message)) => refuse(code, message),

@@ -49,7 +49,7 @@ async fn main() -> Result<(), Error> {
         .with_ansi(false)
         .with_target(false)
         .init();
-    let secrets = SecretsManager::from_env().await;
+    let secrets = SecretsManager::from_env();
     let secrets = &secrets;
     let answer = move |event: LambdaEvent<Order>| async move {
         let written = write(secrets, event.payload.rows).await;

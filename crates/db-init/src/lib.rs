@@ -1,7 +1,8 @@
 //! `Custom::DbInit` makes a MySQL-compatible database ready for change data capture, and proves that it is.
 //!
 //! # Expected flow
-//! 1. Read the secrets, connect, and take an advisory lock named by the database: two requests never work side by side.
+//! 1. Read both secrets at once, connect, and take an advisory lock named by the database: two requests never work side by
+//!    side.
 //! 2. Look, without changing anything: is the server ready (binlog, row format, full images, no compression, the writer),
 //!    does the list of migrations continue the history of the database, and can DMS's user be the one it is to be?
 //! 3. Change, each step idempotent: the binlog's retention, set and read back; the database; the migrations; the user that
@@ -78,8 +79,8 @@ pub struct DbInit<S> {
 
 impl DbInit<SecretsManager> {
     /// A handler that finds everything in Lambda's environment.
-    pub async fn from_env() -> Self {
-        Self::new(SecretsManager::from_env().await)
+    pub fn from_env() -> Self {
+        Self::new(SecretsManager::from_env())
     }
 }
 
@@ -94,10 +95,17 @@ impl<S: Secrets> DbInit<S> {
     /// # Errors
     /// Says what was being done, and what the server, or Secrets Manager, says to it.
     pub async fn make_ready(&self, wanted: &Properties, deadline: Deadline) -> Result<Attributes> {
-        let credentials = self.credentials(&wanted.secret_arn, deadline).await?;
-        let user = match &wanted.replication_user_secret_arn {
-            Some(arn) => {
-                let found = self.credentials(arn, deadline).await?;
+        let of_user = async {
+            match &wanted.replication_user_secret_arn {
+                Some(arn) => Ok(Some((arn, self.credentials(arn, deadline).await?))),
+                None => Ok(None),
+            }
+        };
+        let (credentials, of_user): (_, Result<_>) =
+            tokio::join!(self.credentials(&wanted.secret_arn, deadline), of_user);
+        let credentials = credentials?;
+        let user = match of_user? {
+            Some((arn, found)) => {
                 let user = ReplicationUser::new(found, &credentials.username);
                 Some(user.with_context(|| {
                     format!("ResourceProperties.ReplicationUserSecretArn: the secret {arn}")
@@ -181,5 +189,37 @@ impl<S: Secrets> Resource for DbInit<S> {
     /// Leaves the database as it is.
     async fn delete(&self, _: Request<()>) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::sync::Barrier;
+
+    use super::*;
+
+    /// Secrets of which each is told once both are asked for.
+    struct Two(Barrier);
+
+    impl Secrets for Two {
+        async fn text(&self, _: &str) -> Result<String> {
+            self.0.wait().await;
+            Ok("no JSON".to_owned())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn both_secrets_are_read_at_once() {
+        let wanted =
+            json!({ "SecretArn": "own", "ReplicationUserSecretArn": "user", "Database": "shop" });
+        let wanted = serde_json::from_value(wanted).unwrap();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let handler = DbInit::new(Two(Barrier::new(2)));
+        let error = handler.make_ready(&wanted, deadline).await.unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "reading the secret own: its value is no JSON object"
+        );
     }
 }

@@ -5,11 +5,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::Value;
 
 /// Where secrets come from.
@@ -24,19 +23,13 @@ pub struct SecretsManager(Client);
 
 impl SecretsManager {
     /// Uses what Lambda sets in the environment: region, credentials, and `AWS_ENDPOINT_URL*` where given.
-    pub async fn from_env() -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+    pub fn from_env() -> Self {
         // Without a limit, a neighbour that takes connections and never answers would hold the whole of our time.
         let patience = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(10))
             .build();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .timeout_config(patience);
-        Self::new(&config.load().await)
+        Self::new(&aws_environment::config().timeout_config(patience).build())
     }
 
     /// Uses this configuration.

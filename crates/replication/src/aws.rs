@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_databasemigration::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-/// Reads the environment, `AWS_ENDPOINT_URL*` included.
-pub(crate) async fn config() -> SdkConfig {
-    let tls = Provider::Rustls(CryptoMode::Ring);
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(Builder::new().tls_provider(tls).build_https())
+/// Lambda's environment, and how patient to be.
+pub(crate) fn config() -> SdkConfig {
+    aws_environment::config()
         // DMS throttles by a bucket that refills with eight calls a second. While as many calls are under way, attempts a
         // second apart take what comes in; rarer ones would leave some of it.
         .retry_config(
@@ -28,8 +24,7 @@ pub(crate) async fn config() -> SdkConfig {
                 .operation_attempt_timeout(Duration::from_secs(20))
                 .build(),
         )
-        .load()
-        .await
+        .build()
 }
 
 /// The service's code and message, where it answered; the chain of causes and what helps where it didn't. The SDK's own

@@ -68,7 +68,7 @@ impl DmsPre<CloudFormation, Dms> {
     /// # Errors
     /// None today; constructing is where the services' clients are made.
     pub async fn from_environment() -> anyhow::Result<Self> {
-        let config = crate::aws::config().await;
+        let config = crate::aws::config();
         Ok(Self::new(CloudFormation::new(&config), Dms::new(&config)))
     }
 }

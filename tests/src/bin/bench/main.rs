@@ -3,6 +3,8 @@
 //! Whole processes, as Lambda runs them, against stand-ins on this machine that answer at once and over TLS; next to an
 //! echo, the least that a function in Rust can be. The page it writes says how each figure came about.
 
+mod calls;
+mod errand;
 mod figures;
 mod many;
 mod page;
@@ -25,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     let mut page = page::Page::new();
     page.sizes()?;
     page.processes(&process::all().await?);
-    page.calls(&many::calls().await?);
+    page.calls(&calls::all().await?);
     page.delays(&many::delays().await?);
     page.stacks(&many::stacks().await?);
     std::fs::write(&docs, page.text())?;

@@ -1,123 +1,27 @@
-//! Calls, delays, and stacks of many tasks.
+//! Delays, and stacks of many tasks.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::try_join_all;
-use replication::task::TaskStatus;
 use stage::dms::{Pace, Throttle};
 
+use crate::errand::{Errand, PAUSE, RESUME};
 use crate::figures::Samples;
-use crate::scene::Scene;
 
-/// What a Lambda function gets at most.
-const TIME: Duration = Duration::from_secs(900);
 /// DMS's documented bucket: so many calls, and so many more each second.
 const BUCKET: f64 = 200.0;
 const RATE: f64 = 8.0;
 /// Seconds that a task takes to start or to stop.
 const TRANSITION: f64 = 5.0;
 
-/// What a function is asked to do, and to how many tasks.
-pub(crate) struct Errand {
-    pub(crate) what: &'static str,
-    function: &'static str,
-    status: TaskStatus,
-    is_touched: bool,
-    is_marked: bool,
-}
-
-const NOTHING: Errand = Errand {
-    what: "dms-pre, nothing of DMS changes",
-    function: "dms-pre",
-    status: TaskStatus::Running,
-    is_touched: false,
-    is_marked: false,
-};
-const PAUSE: Errand = Errand {
-    what: "dms-pre, all tasks change",
-    function: "dms-pre",
-    status: TaskStatus::Running,
-    is_touched: true,
-    is_marked: false,
-};
-const ALL_RUN: Errand = Errand {
-    what: "dms-post, all tasks run",
-    function: "dms-post",
-    status: TaskStatus::Running,
-    is_touched: false,
-    is_marked: false,
-};
-const RESUME: Errand = Errand {
-    what: "dms-post, all tasks are paused",
-    function: "dms-post",
-    status: TaskStatus::Stopped,
-    is_touched: true,
-    is_marked: true,
-};
-
-impl Errand {
-    async fn scene(&self, pace: Pace, tasks: usize) -> anyhow::Result<Scene> {
-        let scene = Scene::new(pace, tasks, self.status.clone(), self.is_touched).await?;
-        if self.is_marked {
-            scene.mark().await?;
-        }
-        Ok(scene)
+/// The least number of seconds: each task takes two calls. The marks come off while the last tasks start, but the last stop
+/// is the last call.
+fn bound(errand: &Errand, tasks: usize) -> f64 {
+    let calls = ((tasks * 2) as f64 - BUCKET).max(0.0) / RATE;
+    match errand.function {
+        "dms-post" => calls.max(TRANSITION),
+        _ => calls + TRANSITION,
     }
-
-    /// The least number of seconds: each task takes two calls. The marks come off while the last tasks start, but the last
-    /// stop is the last call.
-    fn bound(&self, tasks: usize) -> f64 {
-        let calls = ((tasks * 2) as f64 - BUCKET).max(0.0) / RATE;
-        match self.is_marked {
-            true => calls.max(TRANSITION),
-            false => calls + TRANSITION,
-        }
-    }
-
-    /// Has it done, and waits for the answer: how long the request took.
-    async fn run(&self, scene: &Scene) -> anyhow::Result<Duration> {
-        let function = scene.start(self.function).await?;
-        function.ready().await;
-        let event = scene.event("Update", self.function);
-        let began = Instant::now();
-        scene.succeed(&function, event, TIME).await?;
-        let took = began.elapsed();
-        function.end().await;
-        Ok(took)
-    }
-}
-
-/// Calls of one errand for so many tasks, by operation.
-pub(crate) struct Calls {
-    pub(crate) what: &'static str,
-    pub(crate) tasks: usize,
-    pub(crate) calls: BTreeMap<String, usize>,
-}
-
-/// Counts the calls of each errand, where DMS does everything at once.
-pub(crate) async fn calls() -> anyhow::Result<Vec<Calls>> {
-    let mut all = Vec::new();
-    for errand in [NOTHING, PAUSE, ALL_RUN, RESUME] {
-        for tasks in [1, 10] {
-            let scene = errand.scene(Pace::immediate(), tasks).await?;
-            let before = scene.dms.all_calls();
-            errand.run(&scene).await?;
-            let mut calls = scene.stack.calls();
-            for (operation, count) in scene.dms.all_calls() {
-                let count = count - before.get(&operation).copied().unwrap_or_default();
-                if count > 0 {
-                    calls.insert(operation, count);
-                }
-            }
-            all.push(Calls {
-                what: errand.what,
-                tasks,
-                calls,
-            });
-        }
-    }
-    Ok(all)
 }
 
 /// Seconds between a change of status at DMS and the end of the invocation that waited for it.
@@ -200,7 +104,7 @@ async fn many(errand: &Errand, tasks: usize) -> anyhow::Result<Many> {
         what: errand.what,
         tasks,
         took,
-        bound: errand.bound(tasks),
+        bound: bound(errand, tasks),
         calls: calls - before,
     })
 }

@@ -1,5 +1,6 @@
 //! A function with everything it talks to: at once, over TLS, on this machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-Ab1";
+const USER_SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:user-Ab1";
 
 /// What surrounds a function.
 pub(crate) struct Scene {
@@ -29,9 +31,10 @@ pub(crate) struct Scene {
     pub(crate) tasks: Vec<Arn>,
     callback: Callback,
     database: Option<MysqlServer>,
+    secrets: SecretsManager,
     fronts: [TlsFront; 4],
     folder: TempDir,
-    _servers: (Server, DmsServer, SecretsManager),
+    _servers: (Server, DmsServer),
 }
 
 impl Scene {
@@ -73,17 +76,20 @@ impl Scene {
             tasks,
             callback,
             database: None,
+            secrets,
             fronts,
             folder,
-            _servers: (cloudformation, dms_server, secrets),
+            _servers: (cloudformation, dms_server),
         })
     }
 
-    /// With a database server.
+    /// With a database server, and the secrets of its two users.
     pub(crate) async fn with_database(mut self) -> anyhow::Result<Self> {
         let database = MysqlServer::start(Options::default()).await?;
-        let (_, _, secrets) = &self._servers;
-        secrets.keep(SECRET, Secret::Text(database.secret().to_string()));
+        let user = json!({ "username": "dms", "password": "for DMS" });
+        for (arn, secret) in [(SECRET, database.secret()), (USER_SECRET, user)] {
+            self.secrets.keep(arn, Secret::Text(secret.to_string()));
+        }
         self.database = Some(database);
         Ok(self)
     }
@@ -113,26 +119,49 @@ impl Scene {
         Ok(Function::run(name, &mut program, &environment).await?)
     }
 
-    /// A request of this kind to the function of this name.
+    /// How often each operation of AWS was called.
+    pub(crate) fn calls(&self) -> BTreeMap<String, usize> {
+        let services = [
+            self.stack.calls(),
+            self.dms.all_calls(),
+            self.secrets.calls(),
+        ];
+        services.into_iter().flatten().collect()
+    }
+
+    /// The properties of a database with so many migrations.
+    pub(crate) fn database(&self, migrations: usize) -> Value {
+        let migrations: Vec<_> = (1..=migrations)
+            .map(|number| {
+                let sql = format!("CREATE TABLE orders{number} (id INT PRIMARY KEY)");
+                json!({ "Version": number, "Name": "orders", "Sql": sql })
+            })
+            .collect();
+        json!({
+            "SecretArn": SECRET,
+            "ReplicationUserSecretArn": USER_SECRET,
+            "Database": "shop",
+            "SslCa": self.database.as_ref().map_or("", MysqlServer::ca_pem),
+            "Migrations": migrations,
+        })
+    }
+
+    /// A request of this kind to the function of this name, with the properties that the bench uses.
     pub(crate) fn event(&self, kind: &str, name: &str) -> Value {
         let (resource, properties) = match name {
             "dms-pre" => ("DmsPre", json!({ "DeploymentId": "7" })),
             "dms-post" => ("DmsPost", json!({ "After": "r-1-0" })),
-            "db-init" => {
-                let ca = self.database.as_ref().map_or("", MysqlServer::ca_pem);
-                let migration = json!({
-                    "Version": "1", "Name": "orders", "Sql": "CREATE TABLE orders (id INT PRIMARY KEY)",
-                });
-                let properties = json!({
-                    "SecretArn": SECRET, "Database": "shop", "SslCa": ca, "Migrations": [migration],
-                });
-                ("DbInit", properties)
-            }
+            "db-init" => ("DbInit", self.database(1)),
             _ => ("Echo", json!({})),
         };
+        self.request(kind, resource, &properties)
+    }
+
+    /// A request about a resource with these properties.
+    pub(crate) fn request(&self, kind: &str, resource: &str, properties: &Value) -> Value {
         let [.., answers] = &self.fronts;
         let url = format!("{}/{}", answers.endpoint(), self.callback.path_and_query());
-        request::event(kind, resource, &url, &properties)
+        request::event(kind, resource, &url, properties)
     }
 
     /// Hands a request over, which is to succeed; what was answered.
