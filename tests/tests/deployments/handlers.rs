@@ -1,6 +1,6 @@
 //! What the handlers do, as it is seen from outside.
 
-use replication::task::Arn;
+use replication::task::{Arn, TaskStatus};
 use replication::tasks::Start;
 
 use crate::world::{DOUBT, Rights, Wanted, World};
@@ -54,6 +54,14 @@ impl World {
         }
     }
 
+    /// An invocation leaves the marks that it has read on.
+    pub(crate) fn does_not_unmark(&self, process: usize) {
+        let read = self.state().read_as_marked.get(&process).cloned();
+        for task in read.into_iter().flatten() {
+            self.not_unmarked(&task);
+        }
+    }
+
     /// A handler has stopped a task.
     pub(crate) fn stopped(&self, task: &Arn, rights: &Rights) {
         self.note(format!("stop {task}"));
@@ -94,7 +102,8 @@ impl World {
         // Without dates, an operator's start isn't seen before the lag is over.
         let unseen = !self.tells_dates && self.state().ever_started_by_operator.contains(old);
         // An operator has deleted it meanwhile. Its description trails, and told the checkpoint.
-        let gone = self.dms.status(old).is_none() && matches!(how, Start::At(_));
+        let deleted = matches!(self.dms.status(old), None | Some(TaskStatus::Deleting));
+        let gone = deleted && matches!(how, Start::At(_));
         if expected.as_ref() == Some(how) {
             crate::saw("a replacement that began at its predecessor's checkpoint");
         } else if !unseen && !gone {
