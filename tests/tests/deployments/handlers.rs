@@ -43,6 +43,10 @@ impl World {
 
     pub(crate) fn unmarked(&self, task: &Arn) {
         self.note(format!("unmark {task}"));
+        if self.dms.status(task) == Some(TaskStatus::Failed) {
+            // It broke before it was stopped: nobody has paused it.
+            self.breaks(task);
+        }
         let mut state = self.state();
         state.in_doubt.remove(task);
         state.mark_stays.remove(task);
