@@ -13,7 +13,7 @@ pub(crate) struct AtWork {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.world.state().read_as_marked.remove(&self.process);
+        self.world.state().read_as_due.remove(&self.process);
     }
 }
 
@@ -24,16 +24,16 @@ impl World {
         AtWork { world, process }
     }
 
-    /// An invocation has read which tasks are marked.
-    pub(crate) fn has_read<'a>(&self, process: usize, marked: impl Iterator<Item = &'a Arn>) {
+    /// An invocation has read that these tasks are marked, or that they have failed.
+    pub(crate) fn has_read<'a>(&self, process: usize, due: impl Iterator<Item = &'a Arn>) {
         let mut state = self.state();
-        let read = state.read_as_marked.entry(process).or_default();
-        read.extend(marked.cloned());
+        let read = state.read_as_due.entry(process).or_default();
+        read.extend(due.cloned());
     }
 
-    pub(crate) fn is_read_as_marked(&self, arn: &Arn) -> bool {
+    pub(crate) fn is_read_as_due(&self, arn: &Arn) -> bool {
         let state = self.state();
-        state.read_as_marked.values().any(|read| read.contains(arn))
+        state.read_as_due.values().any(|read| read.contains(arn))
     }
 
     pub(crate) fn marked(&self, task: &Arn) {
@@ -60,7 +60,7 @@ impl World {
 
     /// An invocation leaves the marks that it has read on.
     pub(crate) fn does_not_unmark(&self, process: usize) {
-        let read = self.state().read_as_marked.get(&process).cloned();
+        let read = self.state().read_as_due.get(&process).cloned();
         for task in read.into_iter().flatten() {
             self.not_unmarked(&task);
         }
