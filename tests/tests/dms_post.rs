@@ -295,29 +295,32 @@ async fn a_task_that_a_rollback_keeps_after_all_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollback_that_begins_between_two_starts_ends_them() {
-    let scene = Scene::paused(TaskStatus::Stopped).await;
-    for number in 0..40 {
-        let task = scene
-            .dms
-            .add_task(&format!("t{number}"), TaskStatus::Stopped);
-        scene.dms.mark(&task, "r-1").await.unwrap();
-        scene.stack.has(&format!("T{number}"), &task);
+async fn a_rollback_or_a_clean_up_that_begins_between_two_starts_ends_them() {
+    for status in [
+        "UPDATE_ROLLBACK_IN_PROGRESS",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    ] {
+        let scene = Scene::paused(TaskStatus::Stopped).await;
+        for number in 0..40 {
+            let task = scene
+                .dms
+                .add_task(&format!("t{number}"), TaskStatus::Stopped);
+            scene.dms.mark(&task, "r-1").await.unwrap();
+            scene.stack.has(&format!("T{number}"), &task);
+        }
+        // A start a second, once the first few calls are made.
+        scene.dms.throttles(Throttle::new(10, 1, 0.0));
+        let moves_on = async {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            scene.stack.becomes(status);
+        };
+        let (reason, ()) = tokio::join!(scene.reason(), moves_on);
+        let why = format!("it is not started, since the stack is {status} by now");
+        assert!(reason.contains(&why), "{reason}");
+        let tasks = scene.stack.resources("").await.unwrap();
+        let arns = tasks.iter().filter_map(|it| it.physical_id.clone());
+        let started = arns.filter(|arn| scene.dms.runs(&Arn::new(arn)).len() > 1);
+        let started = started.count();
+        assert!((1..30).contains(&started), "{started} were started");
     }
-    // A start a second, once the first few calls are made.
-    scene.dms.throttles(Throttle::new(10, 1, 0.0));
-    let cancelled = async {
-        tokio::time::sleep(Duration::from_secs(8)).await;
-        scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
-    };
-    let (reason, ()) = tokio::join!(scene.reason(), cancelled);
-    assert!(
-        reason.contains("it is not started, since the stack is UPDATE_ROLLBACK_IN_PROGRESS"),
-        "{reason}"
-    );
-    let tasks = scene.stack.resources("").await.unwrap();
-    let arns = tasks.iter().filter_map(|it| it.physical_id.clone());
-    let started = arns.filter(|arn| scene.dms.runs(&Arn::new(arn)).len() > 1);
-    let started = started.count();
-    assert!((1..30).contains(&started), "{started} were started");
 }

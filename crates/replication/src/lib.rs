@@ -19,6 +19,7 @@ mod attempt;
 mod aws;
 pub mod change;
 mod connections;
+mod deployment;
 pub mod dms;
 mod hints;
 pub mod observe;

@@ -46,19 +46,19 @@ pub(crate) struct Sight {
 impl Sight {
     /// Whether CloudFormation's last request to DmsPost has not been answered with success: it may be at work still.
     pub(crate) fn post_is_unfinished(&self) -> bool {
-        self.post_is(|status| !status.ends_with("_COMPLETE"))
+        post_is(&self.resources, |status| !status.ends_with("_COMPLETE"))
     }
+}
 
-    /// Whether the request about this resource, which comes before DmsPost, has been answered: DmsPost is at work by now.
-    pub(crate) fn is_answered(&self, logical_id: &str) -> bool {
-        let status = status_of(&self.resources, logical_id);
-        status.ends_with("_COMPLETE") && self.post_is(|status| status.ends_with("_IN_PROGRESS"))
-    }
+/// Whether the request about this resource, which comes before DmsPost, has been answered: DmsPost is at work by now.
+pub(crate) fn is_answered(resources: &[Resource], logical_id: &str) -> bool {
+    let post_works = post_is(resources, |status| status.ends_with("_IN_PROGRESS"));
+    post_works && status_of(resources, logical_id).ends_with("_COMPLETE")
+}
 
-    fn post_is(&self, so: impl Fn(&str) -> bool) -> bool {
-        let mut all = self.resources.iter();
-        all.any(|it| it.resource_type == POST && so(&it.status))
-    }
+fn post_is(resources: &[Resource], so: impl Fn(&str) -> bool) -> bool {
+    let mut all = resources.iter();
+    all.any(|it| it.resource_type == POST && so(&it.status))
 }
 
 /// The status of a resource; empty if the stack doesn't list it.

@@ -1,47 +1,21 @@
 //! Bringing tasks to rest.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use custom_resource::Deadline;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::apply::{CONCURRENCY, FRESH, by_arn, patience};
-use crate::observe::{self, StackTask};
+use crate::deployment::Deployment;
+use crate::observe::StackTask;
 use crate::plan::{self, LAG, Moment, Pause};
 use crate::stack::Stack;
 use crate::task::Arn;
 use crate::tasks::{Tasks, TasksError};
 use crate::wait::{Poll, few};
 
-/// The request that stops tasks for a deployment, which is to resume them.
-pub(crate) struct Deployment<'a, S> {
-    pub(crate) stack: &'a S,
-    pub(crate) stack_id: &'a str,
-    /// The resource that the request is about.
-    pub(crate) logical_id: &'a str,
-    /// The mark's value.
-    pub(crate) request_id: &'a str,
-    /// The resource's status when the tasks were read.
-    pub(crate) status: &'a str,
-}
-
-impl<S: Stack> Deployment<'_, S> {
-    /// Fails if nobody waits for the request any more: it was delivered twice and the other one has answered, or
-    /// CloudFormation has given up on it. What runs by now is to run.
-    async fn is_at_work(&self) -> anyhow::Result<()> {
-        let resources = self.stack.resources(self.stack_id).await?;
-        ensure!(
-            observe::status_of(&resources, self.logical_id) == self.status,
-            ANSWERED
-        );
-        Ok(())
-    }
-}
-
-/// Why a request stops nothing.
-pub(crate) const ANSWERED: &str =
-    "no further task is stopped: CloudFormation does not wait for this request any more";
+mod marks;
 
 /// A task that may have to be stopped.
 pub(crate) struct Candidate {
@@ -55,6 +29,8 @@ pub(crate) struct Candidate {
 struct Pausing {
     it: StackTask,
     contested: bool,
+    /// This call has put the mark on that it carries, and there was none before.
+    is_fresh: bool,
     /// When DMS took our request to stop it. What it reports as running for a while after that is old; later, somebody has
     /// started it again.
     asked: Option<Instant>,
@@ -69,6 +45,7 @@ impl Pausing {
         Self {
             it: candidate.it,
             contested: candidate.contested,
+            is_fresh: false,
             asked: None,
             not_before: Instant::now(),
             refusals: 0,
@@ -114,7 +91,7 @@ pub(crate) async fn all<S: Stack, T: Tasks>(
     let rested = rest(dms, &mut pending, deployment, &mut poll, &mut stopped).await;
     if let Some(deployment) = deployment {
         // Also if not all of them rest: what was stopped is to run again.
-        let kept = keep_marks(dms, &stopped, deployment.request_id);
+        let kept = marks::keep(dms, &stopped, deployment.request_id);
         let kept = deadline.limit("reading the pause marks back", kept).await;
         rested.and(kept)?;
     } else {
@@ -200,21 +177,23 @@ async fn stop<S: Stack, T: Tasks>(
     poll: &mut Poll,
     stopped: &mut Vec<Arn>,
 ) -> anyhow::Result<bool> {
-    let request_id = deployment.map(|it| it.request_id);
     let due = pending.iter_mut().filter(|pausing| pausing.is_due(poll));
-    let stops: Vec<_> = due
-        .map(|pausing| stop_one(dms, pausing, request_id))
-        .collect();
-    let total = stops.len();
-    if let Some(deployment) = deployment
-        && total > 0
-        && poll.waited() >= FRESH
-    {
-        match poll.limit(deployment.is_at_work()).await {
-            Some(at_work) => at_work?,
+    let mut due: Vec<&mut Pausing> = due.collect();
+    if due.is_empty() {
+        return Ok(true);
+    }
+    if let Some(deployment) = deployment {
+        let marked = marks::put_on(dms, due, deployment, poll.waited() >= FRESH);
+        match poll.limit(marked).await {
+            Some(marked) => due = marked?,
             None => return Ok(false),
         }
     }
+    let total = due.len();
+    let stops: Vec<_> = due
+        .into_iter()
+        .map(|pausing| stop_one(dms, pausing, deployment))
+        .collect();
     let mut asked = 0;
     let mut stops = iter(stops).buffer_unordered(CONCURRENCY);
     loop {
@@ -231,22 +210,12 @@ async fn stop<S: Stack, T: Tasks>(
 }
 
 /// The task, if DMS takes the request for the first time.
-async fn stop_one<T: Tasks>(
+async fn stop_one<S: Stack, T: Tasks>(
     dms: &T,
     pausing: &mut Pausing,
-    request_id: Option<&str>,
+    deployment: Option<&Deployment<'_, S>>,
 ) -> anyhow::Result<Option<Arn>> {
     let (arn, name) = (pausing.it.task.arn.clone(), pausing.it.task.name.clone());
-    let mut fresh_mark = false;
-    if let Some(request_id) = request_id {
-        // Before the stop, so that a crash between the two leaves a running task with a mark, which is harmless, and never
-        // a stopped one without.
-        match dms.mark(&arn, request_id).await {
-            Err(TasksError::NotFound(_)) => return Ok(None),
-            marked => marked.with_context(|| format!("marking replication task {name}"))?,
-        }
-        fresh_mark = pausing.it.mark.replace(request_id.to_owned()).is_none();
-    }
     match dms.stop(&arn).await {
         Ok(()) => {
             info!("task {name}: stopping");
@@ -258,9 +227,12 @@ async fn stop_one<T: Tasks>(
             pausing.not_before = Instant::now() + patience(pausing.refusals);
             pausing.refusals += 1;
             pausing.refused = Some(message);
-            if fresh_mark {
-                // Somebody else may have stopped it: not ours to resume.
-                unmark(dms, &arn, &name).await?;
+            if let Some(deployment) = deployment
+                && pausing.is_fresh
+            {
+                // Somebody else has stopped it: not ours to resume, unless it was the rollback that didn't wait for us.
+                deployment.is_under_way().await?;
+                marks::take_off(dms, &arn, &name).await?;
                 pausing.it.mark = None;
             }
             Ok(None)
@@ -270,33 +242,6 @@ async fn stop_one<T: Tasks>(
             Err(error).with_context(|| format!("stopping replication task {name} ({arn})"))
         }
     }
-}
-
-async fn unmark<T: Tasks>(dms: &T, arn: &Arn, name: &str) -> anyhow::Result<()> {
-    match dms.unmark(arn).await {
-        Err(TasksError::NotFound(_)) => Ok(()),
-        unmarked => {
-            unmarked.with_context(|| format!("taking the mark off replication task {name}"))
-        }
-    }
-}
-
-/// Puts marks back that were taken off what we stopped. A request that Lambda delivers twice at the same time does that:
-/// its second run is refused the stop, and takes the task for one that somebody else has stopped.
-async fn keep_marks<T: Tasks>(dms: &T, stopped: &[Arn], request_id: &str) -> anyhow::Result<()> {
-    if stopped.is_empty() {
-        return Ok(());
-    }
-    let reading = "reading the pause marks back";
-    let marks = observe::marks(dms, stopped).await.context(reading)?;
-    for arn in stopped.iter().filter(|arn| !marks.contains_key(arn)) {
-        match dms.mark(arn, request_id).await {
-            Ok(()) => warn!("task {arn}: its pause mark was gone, and is put on again"),
-            Err(TasksError::NotFound(_)) => {}
-            Err(error) => bail!(anyhow::Error::new(error).context(format!("marking {arn} again"))),
-        }
-    }
-    Ok(())
 }
 
 /// Reads the states anew. A task that is gone needs no stop.

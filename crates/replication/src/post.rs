@@ -8,9 +8,10 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::change::Change;
+use crate::deployment::Deployment;
 use crate::dms::Dms;
 use crate::observe::{self, StackTask};
-use crate::pause::{self, Candidate, Deployment};
+use crate::pause::{self, Candidate};
 use crate::plan::Occasion;
 use crate::run::{self, Errand};
 use crate::stack::{CloudFormation, Stack};

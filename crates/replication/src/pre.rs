@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::change::{Change, Stage};
+use crate::deployment::{ANSWERED, Deployment};
 use crate::dms::Dms;
 use crate::observe::{self, StackTask};
-use crate::pause::{self, Candidate, Deployment};
+use crate::pause::{self, Candidate};
 use crate::plan::Moment;
 use crate::stack::{CloudFormation, Stack};
 use crate::tasks::Tasks;
@@ -25,7 +26,8 @@ use crate::tasks::Tasks;
 ///
 /// # Guarantees
 /// - A task that the change doesn't touch is never stopped. A change that can't be known touches all.
-/// - A task is marked before it is stopped, and what was at rest already is not marked.
+/// - A task is marked before it is stopped, and what was at rest already is not marked. What another request has marked
+///   stays marked.
 ///
 /// # Assumptions
 /// Every DMS resource of the template depends on this one.
@@ -83,8 +85,9 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
         let (stack, dms) = (&self.stack, &self.dms);
         let reading = observe::all(stack, dms, &request.stack_id);
         let sight = request.deadline.limit(observe::READING, reading).await?;
-        ensure!(!sight.is_answered(&request.logical_id), pause::ANSWERED);
-        let own_status = observe::status_of(&sight.resources, &request.logical_id);
+        let is_answered = observe::is_answered(&sight.resources, &request.logical_id);
+        ensure!(!is_answered, ANSWERED);
+        let own_status = observe::status_of(&sight.resources, &request.logical_id).to_owned();
         let post_is_unfinished = sight.post_is_unfinished();
         let (status, tasks) = (&sight.status, sight.tasks);
         let mut paused = 0;
@@ -119,6 +122,7 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
                 stack_id: &request.stack_id,
                 logical_id: &request.logical_id,
                 request_id: &request.request_id,
+                operation: (sight.status.clone(), sight.change_set.clone()),
                 status: own_status,
             };
             paused = pause::all(dms, tasks, Some(&deployment), request.deadline).await?;

@@ -59,8 +59,8 @@ impl<'a, S: Stack> Errand<'a, S> {
         }
     }
 
-    /// The stack's status, if the stack has moved on: it goes, the deployment is being undone, or another one has begun
-    /// since, and may have replaced what we know. Then nothing may be started any more, and no mark taken off.
+    /// The stack's status, if the stack has moved on: it goes, the deployment is over or is being undone, or another one has
+    /// begun since, and may have replaced what we know. Then nothing may be started any more, and no mark taken off.
     /// CloudFormation goes on without our answer when another resource fails or somebody cancels the update.
     async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
         let mut read = self.read.lock().await;
@@ -73,9 +73,11 @@ impl<'a, S: Stack> Errand<'a, S> {
         let (status, change_set) = observe::status(self.stack, self.stack_id).await?;
         let is_over = match self.occasion {
             _ if change_set != self.change_set => true,
+            Occasion::Healing => status.is_in_progress(),
+            // What comes after a deployment deletes what it has taken out of the stack.
+            _ if !status.is_deploying() => true,
             Occasion::Deployment => status.is_going() || status.is_rolling_back(),
             Occasion::Rollback => status.is_going(),
-            Occasion::Healing => status.is_in_progress(),
         };
         let over = is_over.then_some(status);
         *read = Some((at, over.clone()));

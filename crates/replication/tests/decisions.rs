@@ -206,7 +206,9 @@ fn page() -> String {
          \n\
          ## How a task comes to rest\n\
          \n\
-         *stop* puts the pause mark on the task, stops it, and waits until it rests. *wait* decides again at every poll.\n\
+         *stop* puts the pause mark on the task, makes sure that the stack has not moved on, stops the task, and waits until \
+         it rests. In a rollback, and where DmsPost may be at work, it looks 2 s later whether that mark is still on, and \
+         leaves the stop to whoever has put another one on. *wait* decides again at every poll.\n\
          \n\
          {pauses}\
          \n\

@@ -88,14 +88,14 @@ async fn looking_takes_one_call_of_each_kind_for_all_tasks() {
 }
 
 #[tokio::test]
-async fn a_pause_takes_two_calls_a_task() {
+async fn a_pause_takes_two_calls_a_task_and_a_second_look_at_the_stack() {
     let (scene, _) = scene("DmsPre", 20, 5, TaskStatus::Running).await;
     let calls = calls_of_a("Update", &scene, json!({ "DeploymentId": "7" })).await;
     let expected = [
         ("AddTagsToResource", 5),
         ("DescribeChangeSet", 1),
         ("DescribeReplicationTasks", 2),
-        ("DescribeStacks", 1),
+        ("DescribeStacks", 2),
         ("ListStackResources", 1),
         ("ListTagsForResource", 2),
         ("StopReplicationTask", 5),

@@ -1,6 +1,6 @@
 //! What the handlers do, as it is seen from outside.
 
-use replication::task::Arn;
+use replication::task::{Arn, TaskStatus};
 use replication::tasks::Start;
 
 use crate::world::{DOUBT, Rights, Wanted, World};
@@ -13,7 +13,7 @@ pub(crate) struct AtWork {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.world.state().read_as_marked.remove(&self.process);
+        self.world.state().read_as_due.remove(&self.process);
     }
 }
 
@@ -24,16 +24,16 @@ impl World {
         AtWork { world, process }
     }
 
-    /// An invocation has read which tasks are marked.
-    pub(crate) fn has_read<'a>(&self, process: usize, marked: impl Iterator<Item = &'a Arn>) {
+    /// An invocation has read that these tasks are marked, or that they have failed.
+    pub(crate) fn has_read<'a>(&self, process: usize, due: impl Iterator<Item = &'a Arn>) {
         let mut state = self.state();
-        let read = state.read_as_marked.entry(process).or_default();
-        read.extend(marked.cloned());
+        let read = state.read_as_due.entry(process).or_default();
+        read.extend(due.cloned());
     }
 
-    pub(crate) fn is_read_as_marked(&self, arn: &Arn) -> bool {
+    pub(crate) fn is_read_as_due(&self, arn: &Arn) -> bool {
         let state = self.state();
-        state.read_as_marked.values().any(|read| read.contains(arn))
+        state.read_as_due.values().any(|read| read.contains(arn))
     }
 
     pub(crate) fn marked(&self, task: &Arn) {
@@ -43,6 +43,10 @@ impl World {
 
     pub(crate) fn unmarked(&self, task: &Arn) {
         self.note(format!("unmark {task}"));
+        if self.dms.status(task) == Some(TaskStatus::Failed) {
+            // It broke before it was stopped: nobody has paused it.
+            self.breaks(task);
+        }
         let mut state = self.state();
         state.in_doubt.remove(task);
         state.mark_stays.remove(task);
@@ -51,6 +55,14 @@ impl World {
     pub(crate) fn not_unmarked(&self, task: &Arn) {
         if self.is_marked(task) {
             self.state().mark_stays.insert(task.clone());
+        }
+    }
+
+    /// An invocation leaves the marks that it has read on.
+    pub(crate) fn does_not_unmark(&self, process: usize) {
+        let read = self.state().read_as_due.get(&process).cloned();
+        for task in read.into_iter().flatten() {
+            self.not_unmarked(&task);
         }
     }
 
@@ -94,7 +106,8 @@ impl World {
         // Without dates, an operator's start isn't seen before the lag is over.
         let unseen = !self.tells_dates && self.state().ever_started_by_operator.contains(old);
         // An operator has deleted it meanwhile. Its description trails, and told the checkpoint.
-        let gone = self.dms.status(old).is_none() && matches!(how, Start::At(_));
+        let deleted = matches!(self.dms.status(old), None | Some(TaskStatus::Deleting));
+        let gone = deleted && matches!(how, Start::At(_));
         if expected.as_ref() == Some(how) {
             crate::saw("a replacement that began at its predecessor's checkpoint");
         } else if !unseen && !gone {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use replication::change::{Change, Stage};
 use replication::stack::{Resource, StackStatus};
-use replication::task::{Arn, Task};
+use replication::task::{Arn, Task, TaskStatus};
 use replication::tasks::{Connection, Start, TasksError};
 use replication::{DmsPost, DmsPre, Stack, Tasks};
 use stage::dms::Dms;
@@ -89,6 +89,13 @@ impl Process {
         }
     }
 
+    /// It looks once more before it takes marks off. Without an answer it doesn't.
+    fn may_unmark(&self, is_answered: bool) {
+        if !is_answered {
+            self.world.does_not_unmark(self.id);
+        }
+    }
+
     /// A call to a service, and what happens to it.
     async fn call<T, E: From<anyhow::Error>>(
         &self,
@@ -117,7 +124,9 @@ impl Process {
 
 impl Stack for Seen<stage::stack::Stack> {
     async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
-        let status = self.process.call(self.inner.status(stack)).await?;
+        let status = self.process.call(self.inner.status(stack)).await;
+        self.process.may_unmark(status.is_ok());
+        let status = status?;
         if status.0.is_rolling_back() && !self.process.for_rollback {
             // It is taken for a request of the rollback, which touches more.
             *self.process.rights.lock().unwrap() = None;
@@ -142,11 +151,17 @@ impl Stack for Seen<stage::stack::Stack> {
 
 impl Tasks for Seen<Dms> {
     async fn describe(&self, tasks: &[Arn]) -> Result<Vec<Task>, TasksError> {
-        self.process.call(self.inner.describe(tasks)).await
+        let found = self.process.call(self.inner.describe(tasks)).await?;
+        let failed = found.iter().filter(|it| it.status == TaskStatus::Failed);
+        let failed = failed.map(|it| &it.arn);
+        self.process.world.has_read(self.process.id, failed);
+        Ok(found)
     }
 
     async fn marks(&self, tasks: &[Arn]) -> Result<HashMap<Arn, String>, TasksError> {
-        let marks = self.process.call(self.inner.marks(tasks)).await?;
+        let marks = self.process.call(self.inner.marks(tasks)).await;
+        self.process.may_unmark(marks.is_ok());
+        let marks = marks?;
         self.process.world.has_read(self.process.id, marks.keys());
         Ok(marks)
     }
