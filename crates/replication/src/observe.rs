@@ -96,11 +96,23 @@ async fn deployment(
     stack_id: &str,
 ) -> anyhow::Result<(StackStatus, Option<String>, Change)> {
     let (status, change_set) = stack.status(stack_id).await?;
-    let change = match &change_set {
-        Some(change_set) if status.is_rolling_back() => {
-            stack.change(change_set, Stage::Undone).await?
-        }
-        Some(change_set) => stack.change(change_set, Stage::Underway).await?,
+    let change = change(stack, &status, change_set.as_deref()).await?;
+    Ok((status, change_set, change))
+}
+
+/// What the deployment of this change set changes, or the rollback of it, if that is what the stack's status says.
+pub(crate) async fn change(
+    stack: &impl Stack,
+    status: &StackStatus,
+    change_set: Option<&str>,
+) -> anyhow::Result<Change> {
+    let stage = if status.is_rolling_back() {
+        Stage::Undone
+    } else {
+        Stage::Underway
+    };
+    let change = match change_set {
+        Some(change_set) => stack.change(change_set, stage).await?,
         None => Change::Unknown("the stack was updated without a change set".to_owned()),
     };
     match &change {
@@ -113,7 +125,7 @@ async fn deployment(
             status.0
         ),
     }
-    Ok((status, change_set, change))
+    Ok(change)
 }
 
 /// The stack's tasks with their marks, in the template's order of names. A task that DMS doesn't know any more is left

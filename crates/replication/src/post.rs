@@ -106,18 +106,22 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
     }
 
     async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
-        let reading = observe::status(&self.stack, stack_id);
-        let (status, _) = deadline.limit(observe::READING, reading).await?;
+        let (stack, dms) = (&self.stack, &self.dms);
+        let reading = observe::status(stack, stack_id);
+        let (status, change_set) = deadline.limit(observe::READING, reading).await?;
         if status.is_in_progress() || status.0 == "DELETE_COMPLETE" {
             info!("the stack is {}: nothing to heal", status.0);
             return Ok(());
         }
-        let reading = observe::all(&self.stack, &self.dms, stack_id);
-        let sight = deadline.limit(observe::READING, reading).await?;
-        let (status, change, mut tasks) = (sight.status, sight.change, sight.tasks);
-        // That rollback is going to be continued, and what it deletes is not stopped once more.
-        let undoing = status.0 == "UPDATE_ROLLBACK_FAILED";
-        tasks.retain(|it| it.mark.is_some() && (!undoing || stays(it, &change, undoing)));
+        let reading = observe::tasks(stack, dms, stack_id);
+        let mut tasks = deadline.limit(observe::READING, reading).await?;
+        tasks.retain(|it| it.mark.is_some());
+        if status.0 == "UPDATE_ROLLBACK_FAILED" && !tasks.is_empty() {
+            // That rollback is going to be continued, and what it deletes is not stopped once more.
+            let reading = observe::change(stack, &status, change_set.as_deref());
+            let change = deadline.limit(observe::READING, reading).await?;
+            tasks.retain(|it| stays(it, &change, true));
+        }
         if tasks.is_empty() {
             info!(
                 "the stack is {}, and no task is paused: nothing to heal",
@@ -131,9 +135,9 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             tasks.len()
         );
         run::all(
-            &self.dms,
+            dms,
             tasks,
-            &Errand::new(&self.stack, stack_id, sight.change_set, Occasion::Healing),
+            &Errand::new(stack, stack_id, change_set, Occasion::Healing),
             &Default::default(),
             deadline,
         )

@@ -168,7 +168,7 @@ async fn the_end_of_a_resource_alone_takes_one_look_at_the_stack() {
 }
 
 #[tokio::test]
-async fn the_end_of_an_update_takes_a_look_at_the_status_and_one_at_all() {
+async fn the_end_of_an_update_takes_a_look_at_the_stack_and_one_at_its_tasks() {
     let (scene, _) = self::scene("DmsPost", 5, 0, TaskStatus::Running).await;
     scene.stack.becomes("UPDATE_COMPLETE");
     let event = request::status_change("UPDATE_COMPLETE");
@@ -177,9 +177,8 @@ async fn the_end_of_an_update_takes_a_look_at_the_status_and_one_at_all() {
     };
     let calls = calls_of(&scene, work).await;
     let expected = [
-        ("DescribeChangeSet", 1),
         ("DescribeReplicationTasks", 1),
-        ("DescribeStacks", 2),
+        ("DescribeStacks", 1),
         ("ListStackResources", 1),
         ("ListTagsForResource", 1),
     ];
