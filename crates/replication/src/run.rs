@@ -38,7 +38,7 @@ pub(crate) struct Errand<'a, S> {
     stack_id: &'a str,
     change_set: Option<String>,
     occasion: Occasion,
-    /// When the stack was last read, and its status then if it had moved on.
+    /// When the stack was last read for a start, and its status then if it had moved on.
     read: Mutex<Option<(Instant, Option<StackStatus>)>>,
 }
 
@@ -63,13 +63,6 @@ impl<'a, S: Stack> Errand<'a, S> {
     /// begun since, and may have replaced what we know. Then nothing may be started any more, and no mark taken off.
     /// CloudFormation goes on without our answer when another resource fails or somebody cancels the update.
     async fn is_over(&self) -> anyhow::Result<Option<StackStatus>> {
-        let mut read = self.read.lock().await;
-        if let Some((at, over)) = &*read
-            && at.elapsed() < FRESH
-        {
-            return Ok(over.clone());
-        }
-        let at = Instant::now();
         let (status, change_set) = observe::status(self.stack, self.stack_id).await?;
         let is_over = match self.occasion {
             _ if change_set != self.change_set => true,
@@ -79,14 +72,26 @@ impl<'a, S: Stack> Errand<'a, S> {
             Occasion::Deployment => status.is_going() || status.is_rolling_back(),
             Occasion::Rollback => status.is_going(),
         };
-        let over = is_over.then_some(status);
+        Ok(is_over.then_some(status))
+    }
+
+    /// The same, as it was a moment ago, for what is done to many tasks one after the other.
+    async fn was_over(&self) -> anyhow::Result<Option<StackStatus>> {
+        let mut read = self.read.lock().await;
+        if let Some((at, over)) = &*read
+            && at.elapsed() < FRESH
+        {
+            return Ok(over.clone());
+        }
+        let at = Instant::now();
+        let over = self.is_over().await?;
         *read = Some((at, over.clone()));
         Ok(over)
     }
 
     /// Starts a task, unless the stack has moved on. The task, if DMS says that its connections aren't tested.
     async fn start<T: Tasks>(&self, dms: &T, attempt: &mut Attempt) -> Option<Task> {
-        let why = match self.is_over().await {
+        let why = match self.was_over().await {
             Ok(None) => return attempt.start(dms).await,
             Ok(Some(status)) => {
                 format!("it is not started, since the stack is {} by now", status.0)
