@@ -1,6 +1,6 @@
 //! What the handlers do, as it is seen from outside.
 
-use replication::task::{Arn, TaskStatus};
+use replication::task::{Arn, Task, TaskStatus};
 use replication::tasks::Start;
 
 use crate::world::{DOUBT, Rights, Wanted, World};
@@ -13,7 +13,9 @@ pub(crate) struct AtWork {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.world.state().read_as_due.remove(&self.process);
+        let mut state = self.world.state();
+        state.read_as_marked.remove(&self.process);
+        state.read_as_failed.remove(&self.process);
     }
 }
 
@@ -24,16 +26,35 @@ impl World {
         AtWork { world, process }
     }
 
-    /// An invocation has read that these tasks are marked, or that they have failed.
-    pub(crate) fn has_read<'a>(&self, process: usize, due: impl Iterator<Item = &'a Arn>) {
+    /// An invocation has read which tasks are marked.
+    pub(crate) fn has_read<'a>(&self, process: usize, marked: impl Iterator<Item = &'a Arn>) {
         let mut state = self.state();
-        let read = state.read_as_due.entry(process).or_default();
-        read.extend(due.cloned());
+        let read = state.read_as_marked.entry(process).or_default();
+        read.extend(marked.cloned());
     }
 
-    pub(crate) fn is_read_as_due(&self, arn: &Arn) -> bool {
+    pub(crate) fn is_read_as_marked(&self, arn: &Arn) -> bool {
         let state = self.state();
-        state.read_as_due.values().any(|read| read.contains(arn))
+        state.read_as_marked.values().any(|read| read.contains(arn))
+    }
+
+    /// An invocation has read whether these tasks have failed. What it read of them before counts no more.
+    pub(crate) fn has_described(&self, process: usize, tasks: &[Task]) {
+        let mut state = self.state();
+        let read = state.read_as_failed.entry(process).or_default();
+        for task in tasks {
+            if task.status == TaskStatus::Failed {
+                read.insert(task.arn.clone());
+            } else {
+                read.remove(&task.arn);
+            }
+        }
+    }
+
+    /// Whether an invocation may be about to start it, as something that has failed.
+    pub(crate) fn is_read_as_failed(&self, arn: &Arn) -> bool {
+        let state = self.state();
+        state.read_as_failed.values().any(|read| read.contains(arn))
     }
 
     pub(crate) fn marked(&self, task: &Arn) {
@@ -60,7 +81,7 @@ impl World {
 
     /// An invocation leaves the marks that it has read on.
     pub(crate) fn does_not_unmark(&self, process: usize) {
-        let read = self.state().read_as_due.get(&process).cloned();
+        let read = self.state().read_as_marked.get(&process).cloned();
         for task in read.into_iter().flatten() {
             self.not_unmarked(&task);
         }

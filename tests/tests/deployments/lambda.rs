@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use replication::change::{Change, Stage};
 use replication::stack::{Resource, StackStatus};
-use replication::task::{Arn, Task, TaskStatus};
+use replication::task::{Arn, Task};
 use replication::tasks::{Connection, Start, TasksError};
 use replication::{DmsPost, DmsPre, Stack, Tasks};
 use stage::dms::Dms;
@@ -152,9 +152,7 @@ impl Stack for Seen<stage::stack::Stack> {
 impl Tasks for Seen<Dms> {
     async fn describe(&self, tasks: &[Arn]) -> Result<Vec<Task>, TasksError> {
         let found = self.process.call(self.inner.describe(tasks)).await?;
-        let failed = found.iter().filter(|it| it.status == TaskStatus::Failed);
-        let failed = failed.map(|it| &it.arn);
-        self.process.world.has_read(self.process.id, failed);
+        self.process.world.has_described(self.process.id, &found);
         Ok(found)
     }
 

@@ -63,8 +63,10 @@ pub(crate) struct State {
     pub(crate) started_by_operator: BTreeSet<Arn>,
     /// Started by an operator while an operation was at work, at any time.
     pub(crate) ever_started_by_operator: BTreeSet<Arn>,
-    /// What each invocation that is at work has read as marked, or as failed, so that it may be about to start it.
-    pub(crate) read_as_due: BTreeMap<usize, BTreeSet<Arn>>,
+    /// What each invocation that is at work has read as marked.
+    pub(crate) read_as_marked: BTreeMap<usize, BTreeSet<Arn>>,
+    /// What each invocation that is at work has last read as failed.
+    pub(crate) read_as_failed: BTreeMap<usize, BTreeSet<Arn>>,
     /// Taken out of the stack by an update without a change set: they run again when they are deleted.
     pub(crate) removed_unseen: BTreeSet<Arn>,
     /// A start of theirs fails, or has failed.
