@@ -57,20 +57,14 @@ impl Callback {
     /// If no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let router = axum::Router::new()
-            .fallback(take)
-            .with_state(Arc::clone(&seen));
+        let router = axum::Router::new().fallback(take).with_state(Arc::clone(&seen));
         let server = Server::start(router).await?;
         let endpoint = server.endpoint();
         let path = "arn%3Aaws%3Acloudformation%3Aeu-west-1%3A123456789012%3Astack/stream/0b6a%7CDmsPre%7Cr-1";
         let format = format_description!("[year][month][day]T[hour][minute][second]Z");
         let now = OffsetDateTime::now_utc().format(format).unwrap();
         let url = format!("{endpoint}/{path}?X-Amz-Date={now}&X-Amz-Expires=7200&{SIGNATURE}");
-        Ok(Self {
-            url,
-            _server: server,
-            seen,
-        })
+        Ok(Self { url, _server: server, seen })
     }
 
     /// The URL that a request names.
@@ -85,9 +79,7 @@ impl Callback {
 
     /// The next requests get these statuses; the ones after them 200.
     pub fn answers(&self, statuses: impl IntoIterator<Item = u16>) {
-        let statuses = statuses
-            .into_iter()
-            .map(|status| StatusCode::from_u16(status).unwrap());
+        let statuses = statuses.into_iter().map(|status| StatusCode::from_u16(status).unwrap());
         self.seen.lock().unwrap().next.extend(statuses);
     }
 
@@ -118,16 +110,8 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    let path_and_query = uri
-        .path_and_query()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let path_and_query = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let mut seen = seen.lock().unwrap();
-    seen.puts.push(Put {
-        method,
-        path_and_query,
-        headers,
-        body,
-    });
+    seen.puts.push(Put { method, path_and_query, headers, body });
     seen.next.pop_front().unwrap_or(StatusCode::OK)
 }

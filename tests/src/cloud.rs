@@ -78,14 +78,9 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// If the environment isn't there (`make setup`).
 pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
-    let folder =
-        std::env::var_os("SLUICE_VENV").map_or_else(|| root().join(".venv"), PathBuf::from);
+    let folder = std::env::var_os("SLUICE_VENV").map_or_else(|| root().join(".venv"), PathBuf::from);
     let tool = folder.join("bin").join(name);
-    ensure!(
-        tool.exists(),
-        "{} is not there: run `make setup` first",
-        tool.display()
-    );
+    ensure!(tool.exists(), "{} is not there: run `make setup` first", tool.display());
     Ok(tool)
 }
 
@@ -138,27 +133,15 @@ impl Cloud {
             .spawn()
             .context("starting the local cloud")?;
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(
-                Builder::new()
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https(),
-            )
+            .http_client(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https())
             .region(Region::new(REGION))
             .credentials_provider(Credentials::new(ROOT, "local", None, None, "local cloud"))
             .endpoint_url(&gateway)
             .load()
             .await;
         let client = Client::new(&config);
-        let mut cloud = Self {
-            dms,
-            rds,
-            client,
-            gateway,
-            folder,
-            launcher,
-            change_sets: AtomicU32::new(1),
-            dms_server,
-        };
+        let mut cloud =
+            Self { dms, rds, client, gateway, folder, launcher, change_sets: AtomicU32::new(1), dms_server };
         cloud.wait_until_up(port).await?;
         cloud.aws(&["s3", "mb", &format!("s3://{BUCKET}")]).await?;
         Ok(cloud)
@@ -174,10 +157,7 @@ impl Cloud {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        bail!(
-            "the local cloud did not come up within a minute:\n{}",
-            self.log()
-        )
+        bail!("the local cloud did not come up within a minute:\n{}", self.log())
     }
 
     /// What the cloud itself has to say; it is silent unless something is wrong.
@@ -189,10 +169,7 @@ impl Cloud {
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("AWS_ENDPOINT_URL", self.gateway.clone()),
-            (
-                "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE",
-                self.dms_server.endpoint().to_owned(),
-            ),
+            ("AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", self.dms_server.endpoint().to_owned()),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", ROOT.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
@@ -228,12 +205,7 @@ impl Cloud {
         let mut aws = self.command(tool("aws")?);
         let output = aws.args(arguments).output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "aws {}: {said}\n{}",
-            arguments.join(" "),
-            self.log()
-        );
+        ensure!(output.status.success(), "aws {}: {said}\n{}", arguments.join(" "), self.log());
         Ok(())
     }
 
@@ -244,22 +216,11 @@ impl Cloud {
     /// If a function isn't built (`make build`).
     pub async fn package(&self, template: &str) -> anyhow::Result<String> {
         let from = root().join("cfn").join(template);
-        let to = self
-            .folder
-            .path()
-            .join(from.file_name().context("the template is a folder")?);
+        let to = self.folder.path().join(from.file_name().context("the template is a folder")?);
         let (from, to) = (from.to_string_lossy(), to.to_string_lossy());
-        let arguments = [
-            "cloudformation",
-            "package",
-            "--template-file",
-            &from,
-            "--s3-bucket",
-            BUCKET,
-            "--use-json",
-        ];
-        self.aws(&[&arguments[..], &["--output-template-file", &to]].concat())
-            .await?;
+        let arguments =
+            ["cloudformation", "package", "--template-file", &from, "--s3-bucket", BUCKET, "--use-json"];
+        self.aws(&[&arguments[..], &["--output-template-file", &to]].concat()).await?;
         // Without the blanks it may fit into a call.
         let packaged: Value = serde_json::from_str(&std::fs::read_to_string(&*to)?)?;
         Ok(packaged.to_string())
@@ -280,8 +241,7 @@ impl Cloud {
     async fn upload(&self, template: &str, name: &str) -> anyhow::Result<String> {
         let (file, key) = (self.folder.path().join(name), format!("{BUCKET}/{name}"));
         std::fs::write(&file, template)?;
-        self.aws(&["s3", "cp", &file.to_string_lossy(), &format!("s3://{key}")])
-            .await?;
+        self.aws(&["s3", "cp", &file.to_string_lossy(), &format!("s3://{key}")]).await?;
         Ok(format!("{}/{key}", self.gateway))
     }
 
@@ -293,14 +253,7 @@ impl Cloud {
         let answer = self.folder.path().join("answer.json");
         let (name, payload) = (format!("--function-name={function}"), payload.to_string());
         let payload = format!("--payload={payload}");
-        self.aws(&[
-            "lambda",
-            "invoke",
-            &name,
-            &payload,
-            &answer.to_string_lossy(),
-        ])
-        .await?;
+        self.aws(&["lambda", "invoke", &name, &payload, &answer.to_string_lossy()]).await?;
         Ok(serde_json::from_slice(&std::fs::read(answer)?)?)
     }
 
@@ -321,8 +274,5 @@ impl Cloud {
 }
 
 async fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))
-        .await?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
 }

@@ -136,9 +136,7 @@ async fn lead(mut visitor: TcpStream, way: Way, to: &str) -> std::io::Result<()>
         }
         Way::Endless => {
             visitor.read_u8().await?;
-            visitor
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n\r\n")
-                .await?;
+            visitor.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\n\r\n").await?;
             let much = vec![b' '; 1 << 20];
             loop {
                 visitor.write_all(&much).await?;

@@ -32,9 +32,7 @@ impl Kinesis {
     /// If no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
         let inner = Arc::<Mutex<Inner>>::default();
-        let routes = Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&inner));
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let server = Server::start(routes).await?;
         Ok(Self { inner, server })
     }

@@ -69,11 +69,7 @@ pub fn built() -> PathBuf {
 /// If it isn't built.
 pub fn bootstrap(name: &str) -> anyhow::Result<PathBuf> {
     let bootstrap = built().join(name).join("bootstrap");
-    ensure!(
-        bootstrap.exists(),
-        "{} is not there: run `make build` first",
-        bootstrap.display()
-    );
+    ensure!(bootstrap.exists(), "{} is not there: run `make build` first", bootstrap.display());
     Ok(bootstrap)
 }
 
@@ -93,12 +89,7 @@ impl Runtime {
         }
     }
 
-    fn hand_over(
-        &self,
-        request_id: String,
-        event: Value,
-        time: Duration,
-    ) -> oneshot::Receiver<Verdict> {
+    fn hand_over(&self, request_id: String, event: Value, time: Duration) -> oneshot::Receiver<Verdict> {
         let (verdict, done) = oneshot::channel();
         let invocation = Invocation {
             request_id,
@@ -142,10 +133,7 @@ impl Function {
         let began = Instant::now();
         let mut child = command
             .env_clear()
-            .env(
-                "AWS_LAMBDA_RUNTIME_API",
-                server.endpoint().trim_start_matches("http://"),
-            )
+            .env("AWS_LAMBDA_RUNTIME_API", server.endpoint().trim_start_matches("http://"))
             .env("AWS_LAMBDA_FUNCTION_NAME", name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
@@ -161,18 +149,9 @@ impl Function {
             .kill_on_drop(true)
             .spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let output = [
-            tokio::spawn(keep(runtime.clone(), stdout)),
-            tokio::spawn(keep(runtime.clone(), stderr)),
-        ];
-        Ok(Self {
-            name: name.to_owned(),
-            runtime,
-            child,
-            began,
-            output,
-            _server: server,
-        })
+        let output =
+            [tokio::spawn(keep(runtime.clone(), stdout)), tokio::spawn(keep(runtime.clone(), stderr))];
+        Ok(Self { name: name.to_owned(), runtime, child, began, output, _server: server })
     }
 
     /// Waits until the process asks for its first event: the time since it was started. Once.
@@ -191,17 +170,14 @@ impl Function {
     pub async fn invoke_within(&self, event: Value, time: Duration) -> Verdict {
         let done = self.runtime.hand_over(request_id(), event, time);
         let late = tokio::time::timeout(time + Duration::from_secs(5), done).await;
-        late.expect("the function outlived its time")
-            .expect("the runtime is gone")
+        late.expect("the function outlived its time").expect("the runtime is gone")
     }
 
     /// Calls it as an asynchronous invocation, once, and ends its process if the time is over. What it returned, or the
     /// record for the `OnFailure` destination.
     pub async fn deliver(&mut self, event: Value, time: Duration) -> Verdict {
         let request_id = request_id();
-        let done = self
-            .runtime
-            .hand_over(request_id.clone(), event.clone(), time);
+        let done = self.runtime.hand_over(request_id.clone(), event.clone(), time);
         let ending = tokio::select! {
             biased;
             done = done => match done.expect("the runtime is gone") {
@@ -261,23 +237,14 @@ async fn next(State(runtime): State<Runtime>) -> Response {
     runtime.note_poll();
     loop {
         let next = runtime.inner.lock().unwrap().events.pop_front();
-        let Some(Invocation {
-            request_id,
-            event,
-            deadline,
-            verdict,
-        }) = next
-        else {
+        let Some(Invocation { request_id, event, deadline, verdict }) = next else {
             runtime.more.notified().await;
             continue;
         };
         runtime.inner.lock().unwrap().at_work = Some(verdict);
         let mut headers = HeaderMap::new();
         headers.insert("Lambda-Runtime-Aws-Request-Id", request_id.parse().unwrap());
-        headers.insert(
-            "Lambda-Runtime-Deadline-Ms",
-            deadline.as_millis().to_string().parse().unwrap(),
-        );
+        headers.insert("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string().parse().unwrap());
         let arn = "arn:aws:lambda:eu-west-1:123456789012:function:under-test";
         headers.insert("Lambda-Runtime-Invoked-Function-Arn", arn.parse().unwrap());
         return (headers, Json(event)).into_response();
@@ -291,11 +258,7 @@ async fn end(
 ) -> StatusCode {
     let said = serde_json::from_str(&body).unwrap_or(Value::String(body));
     if let Some(verdict) = runtime.inner.lock().unwrap().at_work.take() {
-        let _ = verdict.send(if end == "response" {
-            Ok(said)
-        } else {
-            Err(said)
-        });
+        let _ = verdict.send(if end == "response" { Ok(said) } else { Err(said) });
     }
     StatusCode::ACCEPTED
 }

@@ -111,13 +111,7 @@ impl MysqlServer {
     pub async fn start(options: Options) -> Result<Self> {
         let binary = Binary::find().await?;
         let folder = tempfile::Builder::new().prefix("sluice-mysql-").tempdir()?;
-        let mut server = Self {
-            options,
-            binary,
-            port: 0,
-            process: None,
-            folder,
-        };
+        let mut server = Self { options, binary, port: 0, process: None, folder };
         setup::prepare(&server.binary, server.folder.path(), &server.options).await?;
         // Somebody else may take the port between the look and the start.
         for _ in 0..3 {
@@ -261,12 +255,7 @@ impl MysqlServer {
         let mut command = Command::new(&self.binary.path);
         command
             .args(setup::arguments(&self.binary, self.folder.path()))
-            .args(setup::serving(
-                &self.binary,
-                self.folder.path(),
-                self.port,
-                &self.options,
-            ))
+            .args(setup::serving(&self.binary, self.folder.path(), self.port, &self.options))
             .args(more)
             .args(&self.options.arguments)
             .stdin(Stdio::null())
@@ -275,10 +264,7 @@ impl MysqlServer {
             .kill_on_drop(true);
         let child = command.spawn().context("starting the database server")?;
         let watchdog = Watchdog::over(child.id(), self.folder.path())?;
-        self.process = Some(Process {
-            child,
-            _watchdog: watchdog,
-        });
+        self.process = Some(Process { child, _watchdog: watchdog });
         self.wait().await
     }
 
@@ -288,16 +274,10 @@ impl MysqlServer {
             let Err(error) = self.admin().await else {
                 return Ok(());
             };
-            let process = self
-                .process
-                .as_mut()
-                .context("the server was not started")?;
+            let process = self.process.as_mut().context("the server was not started")?;
             let ended = process.child.try_wait()?;
             if let Some(status) = ended {
-                bail!(
-                    "the database server ended with {status}: {}",
-                    self.last_words()
-                );
+                bail!("the database server ended with {status}: {}", self.last_words());
             }
             if start.elapsed() > STARTUP {
                 bail!(
@@ -311,10 +291,7 @@ impl MysqlServer {
     }
 
     fn init_file(&self) -> String {
-        format!(
-            "--init-file={}",
-            self.folder.path().join(setup::INIT).display()
-        )
+        format!("--init-file={}", self.folder.path().join(setup::INIT).display())
     }
 
     fn log(&self) -> PathBuf {

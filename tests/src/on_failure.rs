@@ -31,9 +31,8 @@ impl Ending {
     /// # Panics
     /// Never: the time of the day can be written.
     pub fn record(&self, function: &str, request_id: &str, event: &Value) -> Value {
-        let format = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         let (condition, calls) = match self {
             Self::TooOld => ("EventAgeExceeded", 0),
             _ => ("RetriesExhausted", 1),
@@ -57,7 +56,8 @@ impl Ending {
                 "errorMessage": format!("RequestId: {request_id} Error: {ending}"),
             }),
         };
-        record["responseContext"] = json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" });
+        record["responseContext"] =
+            json!({ "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" });
         record["responsePayload"] = payload;
         record
     }
@@ -132,10 +132,7 @@ mod tests {
                 Ending::NoEntry("no such file or directory".to_owned()),
                 "RequestId: e4b4 Error: fork/exec /var/task/bootstrap: no such file or directory",
             ),
-            (
-                Ending::Error(json!({ "errorType": "HandlerError", "errorMessage": "no room" })),
-                "no room",
-            ),
+            (Ending::Error(json!({ "errorType": "HandlerError", "errorMessage": "no room" })), "no room"),
         ] {
             assert_eq!(message(&ending), told);
         }

@@ -50,23 +50,14 @@ pub struct Act {
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rests: Vec<String> = self
-            .rests
-            .iter()
-            .map(|rest| format!("{:.1} s", rest.as_secs_f64()))
-            .collect();
+        let rests: Vec<String> =
+            self.rests.iter().map(|rest| format!("{:.1} s", rest.as_secs_f64())).collect();
         let task = match &self.task {
             None => "-".to_owned(),
             Some(status) if rests.is_empty() => format!("not paused, {status}"),
             Some(status) => format!("paused {}, then {status}", rests.join(" and ")),
         };
-        write!(
-            f,
-            "{:<46} {:<26} {:>5.1} s   {task}",
-            self.title,
-            self.ended,
-            self.took.as_secs_f64()
-        )
+        write!(f, "{:<46} {:<26} {:>5.1} s   {task}", self.title, self.ended, self.took.as_secs_f64())
     }
 }
 
@@ -89,10 +80,7 @@ pub async fn perform(tell: &mut dyn FnMut(Line)) -> anyhow::Result<Played> {
     tell(Line::Film(play.film()));
     let acts = acts?;
     let violations = play.cloud.dms.violations();
-    ensure!(
-        violations.is_empty(),
-        "something was done to DMS that must not be: {violations:?}"
-    );
+    ensure!(violations.is_empty(), "something was done to DMS that must not be: {violations:?}");
     let count = play.counted.context("nothing was counted")?;
     Ok(Played { acts, count })
 }
@@ -117,17 +105,8 @@ async fn perform_acts(play: &mut Play, tell: &mut dyn FnMut(Line)) -> anyhow::Re
         }
         .with_context(|| format!("act {}, {title}", number + 1))?;
         let rests = rests(&play.statuses()[seen..]);
-        let task = play
-            .task
-            .as_ref()
-            .and_then(|task| play.cloud.dms.status(task));
-        acts.push(Act {
-            title,
-            ended,
-            took: began.elapsed(),
-            rests,
-            task,
-        });
+        let task = play.task.as_ref().and_then(|task| play.cloud.dms.status(task));
+        acts.push(Act { title, ended, took: began.elapsed(), rests, task });
         scene.check(acts.last().context("the act just played")?)?;
     }
     Ok(acts)
@@ -150,21 +129,12 @@ enum Scene {
 const SCENES: [(&str, Scene); 10] = [
     ("create the database stack", Scene::Database),
     ("create the stream stack", Scene::Stream),
-    (
-        "deploy the examples: a consumer, a row writer",
-        Scene::Examples,
-    ),
+    ("deploy the examples: a consumer, a row writer", Scene::Examples),
     ("write rows from now on", Scene::Rows),
     ("update: change the table mappings", Scene::Mappings),
     ("update: change nothing of DMS", Scene::Retention),
-    (
-        "update: replace an endpoint and the task",
-        Scene::Replacement,
-    ),
-    (
-        "update: a DMS change that fails, rolled back",
-        Scene::Failure,
-    ),
+    ("update: replace an endpoint and the task", Scene::Replacement),
+    ("update: a DMS change that fails, rolled back", Scene::Failure),
     ("count the rows", Scene::Count),
     ("delete the stacks", Scene::Deletion),
 ];
@@ -181,18 +151,8 @@ impl Scene {
             Self::Failure => ("UPDATE_ROLLBACK_COMPLETE", 1, Some(TaskStatus::Running)),
             Self::Deletion => ("DELETE_COMPLETE", 0, None),
         };
-        ensure!(
-            act.ended == ended,
-            "{}: the stack ended in {}, not in {ended}",
-            act.title,
-            act.ended
-        );
-        ensure!(
-            act.task == task,
-            "{}: the task is {:?}, not {task:?}",
-            act.title,
-            act.task
-        );
+        ensure!(act.ended == ended, "{}: the stack ended in {}, not in {ended}", act.title, act.ended);
+        ensure!(act.task == task, "{}: the task is {:?}, not {task:?}", act.title, act.task);
         ensure!(
             act.rests.len() == pauses,
             "{}: the task paused {} times, not {pauses}",

@@ -51,10 +51,7 @@ impl RdsStandIn {
     /// # Errors
     /// If no port can be opened.
     pub async fn start() -> anyhow::Result<Self> {
-        let clusters = Arc::new(Clusters {
-            authority: Authority::new(),
-            running: Mutex::default(),
-        });
+        let clusters = Arc::new(Clusters { authority: Authority::new(), running: Mutex::default() });
         let routes = Router::new()
             .route("/clusters", post(create))
             .route("/clusters/{identifier}", delete(remove))
@@ -118,10 +115,7 @@ async fn remove(
 ) -> (StatusCode, Json<Value>) {
     match clusters.running.lock().await.remove(&identifier) {
         Some(_ended) => (StatusCode::OK, Json(json!({}))),
-        None => (
-            StatusCode::NOT_FOUND,
-            message(&format!("there is no cluster {identifier}")),
-        ),
+        None => (StatusCode::NOT_FOUND, message(&format!("there is no cluster {identifier}"))),
     }
 }
 

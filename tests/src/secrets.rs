@@ -43,9 +43,7 @@ impl SecretsManager {
     /// If no port can be opened.
     pub async fn start() -> std::io::Result<Self> {
         let inner = Shared::default();
-        let routes = Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&inner));
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let server = Server::start(routes).await?;
         Ok(Self { inner, server })
     }
@@ -67,11 +65,7 @@ impl SecretsManager {
     }
 }
 
-async fn answer(
-    State(inner): State<Shared>,
-    headers: HeaderMap,
-    body: String,
-) -> (StatusCode, Json<Value>) {
+async fn answer(State(inner): State<Shared>, headers: HeaderMap, body: String) -> (StatusCode, Json<Value>) {
     let request: Value = serde_json::from_str(&body).unwrap_or_default();
     let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
     let operation = target.and_then(|it| it.strip_prefix("secretsmanager."));
@@ -93,10 +87,7 @@ async fn answer(
         Some(Secret::Text(text)) => with("SecretString", text),
         Some(Secret::Binary(bytes)) => with("SecretBinary", bytes),
         Some(Secret::Refused(code, message)) => refuse(code, message),
-        None => refuse(
-            "ResourceNotFoundException",
-            "Secrets Manager can't find the specified secret.",
-        ),
+        None => refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
     }
 }
 

@@ -71,10 +71,7 @@ impl Service {
         let request = axum::http::Request::post(&self.endpoint)
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("{}.{operation}", self.name))
-            .header(
-                "authorization",
-                format!("AWS4-HMAC-SHA256 Credential={ROOT}/"),
-            )
+            .header("authorization", format!("AWS4-HMAC-SHA256 Credential={ROOT}/"))
             .body(Full::from(input.to_string()))
             .map_err(|error| lost(&error))?;
         let exchange = async {

@@ -17,7 +17,8 @@ mod wire;
 pub use wire::serve;
 
 /// The ARN of the one stack there is.
-pub const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
+pub const STACK: &str =
+    "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f";
 /// The ARN of its first change set.
 pub const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
 
@@ -154,17 +155,8 @@ impl Stack {
 
 /// A task among the stack's resources. `updated`: the last operation on it was an update.
 pub fn listed(logical_id: &str, task: &Arn, updated: bool) -> Resource {
-    let status = if updated {
-        "UPDATE_COMPLETE"
-    } else {
-        "CREATE_COMPLETE"
-    };
-    resource(
-        logical_id,
-        "AWS::DMS::ReplicationTask",
-        task.as_str(),
-        status,
-    )
+    let status = if updated { "UPDATE_COMPLETE" } else { "CREATE_COMPLETE" };
+    resource(logical_id, "AWS::DMS::ReplicationTask", task.as_str(), status)
 }
 
 fn resource(logical_id: &str, resource_type: &str, physical_id: &str, status: &str) -> Resource {
@@ -192,10 +184,7 @@ pub fn modified(logical_id: &str, resource_type: &str, physical_id: &Arn) -> Res
 
 impl replication::Stack for Stack {
     async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
-        anyhow::ensure!(
-            stack == STACK,
-            "describing stack {stack}: ValidationError: it does not exist"
-        );
+        anyhow::ensure!(stack == STACK, "describing stack {stack}: ValidationError: it does not exist");
         let state = self.state();
         Ok((StackStatus(state.status.clone()), state.change_set()))
     }

@@ -49,10 +49,7 @@ impl TlsFront {
                 tokio::spawn(pass_on(acceptor.clone(), client, server.clone()));
             }
         });
-        Ok(Self {
-            endpoint: own,
-            serving,
-        })
+        Ok(Self { endpoint: own, serving })
     }
 
     /// Its URL, without a path.

@@ -64,9 +64,7 @@ impl Trials {
                     })
                 })
                 .collect();
-            all.into_iter()
-                .filter_map(|run| run.join().unwrap())
-                .collect()
+            all.into_iter().filter_map(|run| run.join().unwrap()).collect()
         });
         assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 

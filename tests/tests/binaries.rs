@@ -74,10 +74,7 @@ impl Scene {
         let secrets = SecretsManager::start().await.unwrap();
         let environment = [
             ("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.endpoint()),
-            (
-                "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE",
-                dms_server.endpoint(),
-            ),
+            ("AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", dms_server.endpoint()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
             ("RUST_LOG", level),
         ];
@@ -105,16 +102,9 @@ impl Scene {
         assert_eq!(puts.len(), before + 1, "answers to one request");
         let put = puts.last().unwrap();
         assert_eq!(put.method, "PUT");
-        assert!(
-            put.path_and_query.ends_with(self.callback.path_and_query()),
-            "{}",
-            put.path_and_query
-        );
+        assert!(put.path_and_query.ends_with(self.callback.path_and_query()), "{}", put.path_and_query);
         assert_eq!(put.headers.get("content-type"), None);
-        assert_eq!(
-            put.headers["content-length"],
-            put.body.len().to_string().as_str()
-        );
+        assert_eq!(put.headers["content-length"], put.body.len().to_string().as_str());
         assert!(put.body.len() <= 4096);
         let answer = put.json();
         assert_eq!(answer["StackId"], STACK);
@@ -124,8 +114,7 @@ impl Scene {
     }
 
     async fn answer(&self, kind: &str, properties: Value) -> Value {
-        self.answer_within(self.event(kind, &properties), A_MINUTE)
-            .await
+        self.answer_within(self.event(kind, &properties), A_MINUTE).await
     }
 
     /// Asks for something that is to succeed; the attributes.
@@ -157,9 +146,7 @@ impl Scene {
     /// Ends the process. All that it said: its log, and then its answers.
     async fn end(self) -> (String, String) {
         let puts = self.callback.puts();
-        let answers = puts
-            .iter()
-            .map(|put| String::from_utf8(put.body.to_vec()).unwrap());
+        let answers = puts.iter().map(|put| String::from_utf8(put.body.to_vec()).unwrap());
         (self.function.end().await, answers.collect())
     }
 }

@@ -5,10 +5,7 @@ use stage::chaos::{Chaos, Line, perform};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_row_is_lost_in_a_short_run() {
     let mut story = Vec::new();
-    let chaos = Chaos {
-        seed: 77,
-        rounds: 4,
-    };
+    let chaos = Chaos { seed: 77, rounds: 4 };
     let survived = perform(chaos, &mut |line: Line| story.push(format!("{line:?}"))).await;
     let survived = survived.unwrap_or_else(|error| {
         let last = story.len().saturating_sub(60);

@@ -59,10 +59,7 @@ fn every_request_is_answered_and_the_last_delete_leaves_nothing() {
         must_be_seen: &MUST_BE_SEEN,
     };
     trials.run(plan::lives, || {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         move |lives| {
             let work = async {
                 let work = async { CloudFormation::start().await.live(&lives).await };

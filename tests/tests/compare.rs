@@ -17,10 +17,7 @@ async fn a_replaced_task_loses_nothing_with_sluice_and_changes_with_the_snippets
         assert_eq!(outcome.status, "UPDATE_COMPLETE", "{outcome:?}");
         assert_eq!(outcome.left, Vec::<Left>::new(), "{outcome:?}");
         let rest = outcome.rest.expect("the stream runs again");
-        assert!(
-            !rest.at_work.is_zero() && rest.at_work <= rest.time,
-            "{rest:?}"
-        );
+        assert!(!rest.at_work.is_zero() && rest.at_work <= rest.time, "{rest:?}");
     }
     // The snippets' stream runs, nobody complains, and what was written meanwhile is gone.
     assert!(snippet.lost > 0, "{snippet:?}");

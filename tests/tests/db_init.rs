@@ -59,14 +59,8 @@ fn orders() -> Value {
 }
 
 /// Runs the handler with the properties of a verified connection and these ones.
-async fn run(
-    server: &MysqlServer,
-    secret: Value,
-    more: Value,
-    time: Duration,
-) -> Result<Attributes> {
-    let mut properties =
-        json!({ "SecretArn": "arn:secret", "Database": "shop", "SslCa": server.ca_pem() });
+async fn run(server: &MysqlServer, secret: Value, more: Value, time: Duration) -> Result<Attributes> {
+    let mut properties = json!({ "SecretArn": "arn:secret", "Database": "shop", "SslCa": server.ca_pem() });
     let all = properties.as_object_mut().unwrap();
     all.extend(more.as_object().unwrap().clone());
     all.retain(|_, value| !value.is_null());
@@ -131,7 +125,8 @@ async fn a_second_run_changes_nothing() {
     let server = start().await;
     let properties = json!({ "Migrations": [orders()] });
     let first = db_init(&server, properties.clone()).await.unwrap();
-    let history = "SELECT CONCAT_WS(' ', version, name, applied_on, checksum) FROM shop.sluice_schema_history";
+    let history =
+        "SELECT CONCAT_WS(' ', version, name, applied_on, checksum) FROM shop.sluice_schema_history";
     let recorded = ask(&server, history).await;
     assert_eq!(recorded.len(), 1);
 
@@ -139,18 +134,13 @@ async fn a_second_run_changes_nothing() {
     let still = |attributes: Attributes| attributes.with("BinlogPosition", "");
     assert_eq!(still(second), still(first));
     assert_eq!(ask(&server, history).await, recorded);
-    assert_eq!(
-        ask(&server, "SELECT COUNT(*) FROM shop.orders").await,
-        ["1"]
-    );
+    assert_eq!(ask(&server, "SELECT COUNT(*) FROM shop.orders").await, ["1"]);
 }
 
 #[tokio::test]
 async fn a_database_without_migrations_is_of_version_zero_and_has_no_table() {
     let server = start().await;
-    let done = db_init(&server, json!({ "Database": "a`b c" }))
-        .await
-        .unwrap();
+    let done = db_init(&server, json!({ "Database": "a`b c" })).await.unwrap();
     assert_eq!(done.get("SchemaVersion"), Some("0"));
     assert!(ask(&server, "SHOW TABLES FROM `a``b c`").await.is_empty());
 }
@@ -165,12 +155,7 @@ async fn an_update_gives_what_a_create_gives() {
     let handler = DbInit::new(Secret(server.secret()));
     let created = handler.create(request()).await.unwrap();
     let updated = handler.update(request()).await.unwrap();
-    for name in [
-        "ServerVersion",
-        "BinlogFormat",
-        "BinlogRetentionHours",
-        "SchemaVersion",
-    ] {
+    for name in ["ServerVersion", "BinlogFormat", "BinlogRetentionHours", "SchemaVersion"] {
         assert_eq!(updated.get(name), created.get(name), "{name}");
     }
     let file = |attributes: &Attributes| {

@@ -32,11 +32,7 @@ use world::World;
 
 #[test]
 fn whatever_happens_the_stream_goes_on_where_it_was_and_what_an_operator_stopped_rests() {
-    let trials = Trials {
-        cases: 400,
-        threads: 2,
-        must_be_seen: &MUST_BE_SEEN,
-    };
+    let trials = Trials { cases: 400, threads: 2, must_be_seen: &MUST_BE_SEEN };
     trials.run(plan::life, || |life| live(&life));
 }
 
@@ -58,11 +54,7 @@ const MUST_BE_SEEN: [&str; 13] = [
 
 /// Lives through it; what went wrong, and then the story.
 fn live(life: &Life) -> Vec<String> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
+    let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let world = World::new(&life.nature);
         let world = CloudFormation::new(world).live(life).await;

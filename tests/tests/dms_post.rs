@@ -49,9 +49,7 @@ impl Scene {
 
     /// (running, started, resumed)
     async fn deploy(&self) -> anyhow::Result<[usize; 3]> {
-        let properties = DmsPostProperties {
-            after: "r-1-0".to_owned(),
-        };
+        let properties = DmsPostProperties { after: "r-1-0".to_owned() };
         let attributes = self.handler().update(request::decoded(properties)).await?;
         let names = ["RunningTasks", "StartedTasks", "ResumedTasks"];
         Ok(names.map(|name| attributes.get(name).unwrap().parse().unwrap()))
@@ -64,10 +62,7 @@ impl Scene {
     async fn notice(&self, status: &str) -> anyhow::Result<()> {
         self.stack.becomes(status);
         let deadline = Deadline::after(Duration::from_secs(885));
-        self.handler()
-            .notified(request::status_change(status), deadline)
-            .await
-            .map(drop)
+        self.handler().notified(request::status_change(status), deadline).await.map(drop)
     }
 
     fn status(&self) -> TaskStatus {
@@ -90,10 +85,7 @@ async fn a_running_task_is_left_to_run() {
 async fn a_task_that_never_ran_is_started() {
     let scene = Scene::new(TaskStatus::Ready);
     assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
-    assert_eq!(
-        scene.dms.runs(&scene.orders)[0].start_type,
-        StartType::Start
-    );
+    assert_eq!(scene.dms.runs(&scene.orders)[0].start_type, StartType::Start);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,10 +95,7 @@ async fn a_paused_task_is_resumed_at_its_checkpoint_and_loses_its_mark() {
     assert!(checkpoint.is_some());
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
     assert_eq!(scene.status(), TaskStatus::Running);
-    assert_eq!(
-        scene.dms.runs(&scene.orders).last().unwrap().from,
-        checkpoint
-    );
+    assert_eq!(scene.dms.runs(&scene.orders).last().unwrap().from, checkpoint);
     assert!(!scene.is_marked());
 }
 
@@ -128,11 +117,7 @@ async fn a_marked_task_that_runs_just_loses_its_mark() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_task_in_transit_is_waited_for_and_then_resumed() {
-    for status in [
-        TaskStatus::Stopping,
-        TaskStatus::Modifying,
-        TaskStatus::Starting,
-    ] {
+    for status in [TaskStatus::Stopping, TaskStatus::Modifying, TaskStatus::Starting] {
         let scene = Scene::paused(status.clone()).await;
         assert_eq!(scene.deploy().await.unwrap()[0], 1, "{status}");
         assert_eq!(scene.status(), TaskStatus::Running);
@@ -146,14 +131,9 @@ async fn a_failed_task_is_resumed_once_in_a_deployment() {
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
 
     let hopeless = Scene::new(TaskStatus::Failed);
-    hopeless
-        .dms
-        .fail_next_run(&hopeless.orders, "Error 1236 reading binlog");
+    hopeless.dms.fail_next_run(&hopeless.orders, "Error 1236 reading binlog");
     let reason = hopeless.reason().await;
-    assert!(
-        reason.contains("orders (Orders): it was started, and it is failed"),
-        "{reason}"
-    );
+    assert!(reason.contains("orders (Orders): it was started, and it is failed"), "{reason}");
     assert!(reason.contains("Error 1236 reading binlog"), "{reason}");
     assert!(reason.contains("raise BinlogRetentionHours"), "{reason}");
     assert_eq!(hopeless.dms.calls("StartReplicationTask"), 1);
@@ -173,10 +153,7 @@ async fn one_tasks_failure_does_not_keep_the_others_from_running() {
     scene.stack.has("Users", &users);
     scene.dms.fail_next_run(&scene.orders, "it broke");
     let reason = scene.reason().await;
-    assert!(
-        reason.contains("1 of 2 failed: orders (Orders)"),
-        "{reason}"
-    );
+    assert!(reason.contains("1 of 2 failed: orders (Orders)"), "{reason}");
     assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
 }
 
@@ -184,9 +161,7 @@ async fn one_tasks_failure_does_not_keep_the_others_from_running() {
 async fn connections_that_are_not_tested_are_tested_first() {
     let scene = Scene::new(TaskStatus::Ready);
     let wiring = scene.dms.add_wiring("fresh");
-    let users = scene
-        .dms
-        .add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
+    let users = scene.dms.add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
     scene.stack.has("Users", &users);
     scene.dms.forget_connections(&wiring.source);
     scene.dms.forget_connections(&wiring.target);
@@ -198,19 +173,12 @@ async fn connections_that_are_not_tested_are_tested_first() {
 async fn a_connection_that_fails_its_test_is_the_reason() {
     let scene = Scene::new(TaskStatus::Ready);
     let wiring = scene.dms.add_wiring("fresh");
-    let users = scene
-        .dms
-        .add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
+    let users = scene.dms.add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
     scene.stack.has("Users", &users);
     scene.dms.forget_connections(&wiring.source);
-    scene
-        .dms
-        .unreachable(&wiring.source, "Access denied for user 'dms'");
+    scene.dms.unreachable(&wiring.source, "Access denied for user 'dms'");
     let reason = scene.reason().await;
-    assert!(
-        reason.contains("users (Users): the connection test"),
-        "{reason}"
-    );
+    assert!(reason.contains("users (Users): the connection test"), "{reason}");
     assert!(reason.contains("Access denied for user 'dms'"), "{reason}");
     assert_eq!(scene.status(), TaskStatus::Running);
 }
@@ -218,24 +186,16 @@ async fn a_connection_that_fails_its_test_is_the_reason() {
 #[tokio::test(start_paused = true)]
 async fn a_start_refused_for_the_moment_is_tried_again() {
     let scene = Scene::paused(TaskStatus::Stopped).await;
-    scene.dms.fail_next(
-        "StartReplicationTask",
-        Refusal::invalid_state("the task is busy"),
-    );
-    scene.dms.fail_next(
-        "StartReplicationTask",
-        Refusal::invalid_state("the task is busy"),
-    );
+    scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state("the task is busy"));
+    scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state("the task is busy"));
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wrong_way_to_start_is_followed_by_the_other_once() {
     let scene = Scene::paused(TaskStatus::Stopped).await;
-    let wrong = Refusal::new(
-        "InvalidParameterCombinationException",
-        "Start Type : RESUME_PROCESSING, not valid",
-    );
+    let wrong =
+        Refusal::new("InvalidParameterCombinationException", "Start Type : RESUME_PROCESSING, not valid");
     scene.dms.fail_next("StartReplicationTask", wrong.clone());
     scene.dms.fail_next("StartReplicationTask", wrong);
     let reason = scene.reason().await;
@@ -247,9 +207,7 @@ async fn the_wrong_way_to_start_is_followed_by_the_other_once() {
 async fn a_full_load_that_finishes_is_a_success() {
     let scene = Scene::new(TaskStatus::Running);
     let wiring = scene.dms.add_wiring("load");
-    let load = scene
-        .dms
-        .add_wired_task("load", TaskStatus::Ready, "full-load", &wiring);
+    let load = scene.dms.add_wired_task("load", TaskStatus::Ready, "full-load", &wiring);
     scene.stack.has("Load", &load);
     assert_eq!(scene.deploy().await.unwrap(), [2, 1, 0]);
 }
@@ -261,10 +219,7 @@ async fn a_task_that_does_not_come_up_is_named_with_its_state_at_the_deadline() 
     // Until the lag is over it still reads as running.
     tokio::time::advance(Duration::from_secs(10)).await;
     let reason = scene.reason().await;
-    assert!(
-        reason.contains("orders (Orders): it is hibernating after 885 s of waiting"),
-        "{reason}"
-    );
+    assert!(reason.contains("orders (Orders): it is hibernating after 885 s of waiting"), "{reason}");
 }
 
 /// A paused task that the deployment takes out of the stack, before the clean-up that deletes it.
@@ -272,11 +227,7 @@ async fn removed(status: &str) -> Scene {
     let scene = Scene::paused(TaskStatus::Stopped).await;
     let change = modified("Orders", TASK, &scene.orders);
     let action = "Remove".to_owned();
-    scene.stack.changes(vec![ResourceChange {
-        action,
-        replacement: None,
-        ..change
-    }]);
+    scene.stack.changes(vec![ResourceChange { action, replacement: None, ..change }]);
     scene.stack.becomes(status);
     scene
 }
@@ -296,15 +247,10 @@ async fn a_task_that_a_rollback_keeps_after_all_is_resumed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_or_a_clean_up_that_begins_between_two_starts_ends_them() {
-    for status in [
-        "UPDATE_ROLLBACK_IN_PROGRESS",
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-    ] {
+    for status in ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"] {
         let scene = Scene::paused(TaskStatus::Stopped).await;
         for number in 0..40 {
-            let task = scene
-                .dms
-                .add_task(&format!("t{number}"), TaskStatus::Stopped);
+            let task = scene.dms.add_task(&format!("t{number}"), TaskStatus::Stopped);
             scene.dms.mark(&task, "r-1").await.unwrap();
             scene.stack.has(&format!("T{number}"), &task);
         }

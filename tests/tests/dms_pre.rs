@@ -30,19 +30,12 @@ impl Scene {
         let wiring = dms.add_wiring("orders");
         let orders = dms.add_wired_task("orders", status, "cdc", &wiring);
         stack.has("Orders", &orders);
-        Self {
-            stack,
-            dms,
-            wiring,
-            orders,
-        }
+        Self { stack, dms, wiring, orders }
     }
 
     async fn deploy(&self) -> anyhow::Result<(usize, String)> {
         let handler = replication::DmsPre::new(self.stack.clone(), self.dms.clone());
-        let properties = DmsPreProperties {
-            deployment_id: "7".to_owned(),
-        };
+        let properties = DmsPreProperties { deployment_id: "7".to_owned() };
         let attributes = handler.update(request::decoded(properties)).await?;
         let paused = attributes.get("PausedTasks").unwrap().parse()?;
         Ok((paused, attributes.get("Revision").unwrap().to_owned()))
@@ -60,11 +53,7 @@ impl Scene {
 #[tokio::test(start_paused = true)]
 async fn a_change_that_touches_nothing_of_dms_stops_nothing() {
     let scene = Scene::new(TaskStatus::Running);
-    scene.stack.changes(vec![modified(
-        "Stream",
-        "AWS::Kinesis::Stream",
-        &Arn::new("stream-1"),
-    )]);
+    scene.stack.changes(vec![modified("Stream", "AWS::Kinesis::Stream", &Arn::new("stream-1"))]);
     assert_eq!(scene.deploy().await.unwrap().0, 0);
     assert_eq!(scene.status(), TaskStatus::Running);
     assert_eq!(scene.dms.calls("StopReplicationTask"), 0);
@@ -73,9 +62,7 @@ async fn a_change_that_touches_nothing_of_dms_stops_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_running_task_that_changes_is_marked_and_stopped() {
     let scene = Scene::new(TaskStatus::Running);
-    scene
-        .stack
-        .changes(vec![modified("Orders", TASK, &scene.orders)]);
+    scene.stack.changes(vec![modified("Orders", TASK, &scene.orders)]);
     assert_eq!(scene.deploy().await.unwrap().0, 1);
     assert_eq!(scene.status(), TaskStatus::Stopped);
     assert_eq!(scene.mark().as_deref(), Some(REQUEST_ID));
@@ -128,11 +115,7 @@ async fn replacement_removal_and_unheard_of_actions_count() {
         change.action = action.to_owned();
         change.replacement = replacement.map(str::to_owned);
         scene.stack.changes(vec![change]);
-        assert_eq!(
-            scene.deploy().await.unwrap().0,
-            1,
-            "{action} {replacement:?}"
-        );
+        assert_eq!(scene.deploy().await.unwrap().0, 1, "{action} {replacement:?}");
     }
 }
 
@@ -151,23 +134,14 @@ async fn an_unknown_change_touches_all() {
 async fn a_rollback_believes_the_change_set_that_failed() {
     let scene = Scene::new(TaskStatus::Running);
     scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
-    scene.stack.changes(vec![modified(
-        "Stream",
-        "AWS::Kinesis::Stream",
-        &Arn::new("stream-1"),
-    )]);
+    scene.stack.changes(vec![modified("Stream", "AWS::Kinesis::Stream", &Arn::new("stream-1"))]);
     scene.stack.execution_is("EXECUTE_FAILED");
     assert_eq!(scene.deploy().await.unwrap().0, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_at_rest_is_left_alone_and_unmarked() {
-    for status in [
-        TaskStatus::Ready,
-        TaskStatus::Stopped,
-        TaskStatus::Failed,
-        TaskStatus::FailedMove,
-    ] {
+    for status in [TaskStatus::Ready, TaskStatus::Stopped, TaskStatus::Failed, TaskStatus::FailedMove] {
         let scene = Scene::new(status.clone());
         assert_eq!(scene.deploy().await.unwrap().0, 0, "{status}");
         assert_eq!(scene.mark(), None, "{status}");
@@ -205,43 +179,30 @@ async fn a_status_nobody_knows_is_waited_out_and_named_at_the_deadline() {
     let scene = Scene::new(TaskStatus::Running);
     scene.dms.stays(&scene.orders, "hibernating");
     let error = format!("{:#}", scene.deploy().await.unwrap_err());
-    assert!(
-        error.contains("1 of 1 still did not rest after 885 s: orders is hibernating"),
-        "{error}"
-    );
+    assert!(error.contains("1 of 1 still did not rest after 885 s: orders is hibernating"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_for_good_names_the_task_and_dms_own_words() {
     let scene = Scene::new(TaskStatus::Running);
-    scene.dms.fail_next(
-        "StopReplicationTask",
-        Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask"),
-    );
+    scene
+        .dms
+        .fail_next("StopReplicationTask", Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask"));
     let error = format!("{:#}", scene.deploy().await.unwrap_err());
-    assert!(
-        error.starts_with("stopping replication task orders"),
-        "{error}"
-    );
+    assert!(error.starts_with("stopping replication task orders"), "{error}");
     assert!(error.contains("no dms:StopReplicationTask"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stack_without_tasks_is_fine() {
-    let scene = Scene {
-        stack: Stack::new("CREATE_IN_PROGRESS"),
-        ..Scene::new(TaskStatus::Running)
-    };
+    let scene = Scene { stack: Stack::new("CREATE_IN_PROGRESS"), ..Scene::new(TaskStatus::Running) };
     assert_eq!(scene.deploy().await.unwrap().0, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_gone_needs_no_stop() {
     let scene = Scene::new(TaskStatus::Running);
-    scene.stack.has(
-        "Ghost",
-        &Arn::new("arn:aws:dms:eu-west-1:123456789012:task:GHOST"),
-    );
+    scene.stack.has("Ghost", &Arn::new("arn:aws:dms:eu-west-1:123456789012:task:GHOST"));
     assert_eq!(scene.deploy().await.unwrap().0, 1);
 }
 
@@ -265,11 +226,7 @@ async fn a_task_that_is_gone_already_and_described_still_keeps_no_other_from_its
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_comes_after_its_deployment_stops_nothing() {
-    for status in [
-        "UPDATE_COMPLETE",
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-        "UPDATE_ROLLBACK_COMPLETE",
-    ] {
+    for status in ["UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"] {
         let scene = Scene::new(TaskStatus::Running);
         scene.stack.becomes(status);
         assert_eq!(scene.deploy().await.unwrap().0, 0, "{status}");

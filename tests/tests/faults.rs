@@ -34,10 +34,7 @@ const AT_ONCE: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_breaks_cloudformation_hears_of_it_once() {
-    let options = Options {
-        password: PASSWORD.to_owned(),
-        ..Options::default()
-    };
+    let options = Options { password: PASSWORD.to_owned(), ..Options::default() };
     let mysql = Arc::new(MysqlServer::start(options).await.unwrap());
     let mut cases: Vec<Case> = cases();
     // The long ones first, so that the rest fits beside them.
@@ -56,10 +53,7 @@ async fn whatever_breaks_cloudformation_hears_of_it_once() {
     for (case, playing) in played {
         match playing.await {
             Ok(it) => heard.push((case.number, it)),
-            Err(_) => failed.push(format!(
-                "{} of {}: {}",
-                case.kind, case.resource, case.fault.title
-            )),
+            Err(_) => failed.push(format!("{} of {}: {}", case.kind, case.resource, case.fault.title)),
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -75,12 +69,7 @@ fn cases() -> Vec<Case> {
         for resource in fault.resources {
             for kind in ["Create", "Update"] {
                 let number = cases.len();
-                cases.push(Case {
-                    fault,
-                    resource,
-                    kind,
-                    number,
-                });
+                cases.push(Case { fault, resource, kind, number });
             }
         }
     }
@@ -99,22 +88,13 @@ async fn play(case: Case, mysql: &MysqlServer) -> Heard {
     let seconds = began.elapsed().as_secs_f64();
     let puts = world.callback.puts();
     keeps_its_mouth_shut(&case, &log, &puts);
-    assert_eq!(
-        delivered.is_err(),
-        case.fault.voice == Voice::LastWords,
-        "{log}"
-    );
+    assert_eq!(delivered.is_err(), case.fault.voice == Voice::LastWords, "{log}");
     let mut specifics = world.specifics();
     let record = delivered.err();
     let died = record.as_ref().map(|it| &it["requestContext"]["requestId"]);
     specifics.extend(died.map(|id| id.as_str().unwrap().to_owned()));
     let answer = settled(&one_answer(&world, &puts, record.as_ref()), &specifics);
-    Heard {
-        fault: case.fault,
-        function: case.function(),
-        answer,
-        seconds,
-    }
+    Heard { fault: case.fault, function: case.function(), answer, seconds }
 }
 
 /// Lets the function have the request. What came of it, or the record for its destination, and its log.
@@ -173,24 +153,13 @@ async fn last_words(case: &Case, record: &Value) -> String {
 fn one_answer(world: &World, puts: &[Put], record: Option<&Value>) -> Value {
     let case = &world.case;
     // What was refused is no answer, and was not tried again.
-    let puts = if let What::Status(_) = case.fault.what {
-        &puts[1..]
-    } else {
-        puts
-    };
+    let puts = if let What::Status(_) = case.fault.what { &puts[1..] } else { puts };
     // The callback that was slow to say so has it twice.
-    let times = if let What::Way(_, [_, _]) = case.fault.what {
-        2
-    } else {
-        1
-    };
+    let times = if let What::Way(_, [_, _]) = case.fault.what { 2 } else { 1 };
     assert_eq!(puts.len(), times, "{puts:?}");
     for put in puts {
         assert_eq!(put.method, "PUT");
-        assert!(
-            put.path_and_query
-                .ends_with(world.callback.path_and_query())
-        );
+        assert!(put.path_and_query.ends_with(world.callback.path_and_query()));
         assert_eq!(put.headers.get("content-type"), None);
         assert!(put.body.len() <= 4096);
         assert_eq!(put.body, puts[0].body, "two answers to one request");
@@ -212,21 +181,14 @@ fn one_answer(world: &World, puts: &[Put], record: Option<&Value>) -> Value {
     let reason = answer["Reason"].as_str().unwrap();
     assert!(reason.contains(case.fault.says), "{reason}");
     // Where to look: in the log of whoever speaks, and in that of whoever can't any more.
-    let speaker = if record.is_some() {
-        "last-words"
-    } else {
-        case.function()
-    };
+    let speaker = if record.is_some() { "last-words" } else { case.function() };
     let place = format!("(log group /aws/lambda/{speaker}, stream ");
     assert!(reason.contains(&place), "{reason}");
     if let Some(record) = record {
         let died = record["requestContext"]["requestId"].as_str().unwrap();
         let names = |end: &str| reason.contains(&format!("function {}{end}", case.function()));
         assert!(names(" ") || names(":"), "{reason}");
-        assert!(
-            reason.contains(&format!("Lambda request {died})")),
-            "{reason}"
-        );
+        assert!(reason.contains(&format!("Lambda request {died})")), "{reason}");
     }
     answer
 }
@@ -238,19 +200,8 @@ fn keeps_its_mouth_shut(case: &Case, log: &str, puts: &[Put]) {
         said += &String::from_utf8_lossy(&put.body);
     }
     let (_, signature) = SIGNATURE.split_once('=').unwrap();
-    for door in [
-        signature,
-        "X-Amz-",
-        "Signature=",
-        "not-a-key",
-        PASSWORD,
-        IN_THE_SQL,
-    ] {
-        assert!(
-            !said.contains(door),
-            "{door} of {} is in {said}",
-            case.resource
-        );
+    for door in [signature, "X-Amz-", "Signature=", "not-a-key", PASSWORD, IN_THE_SQL] {
+        assert!(!said.contains(door), "{door} of {} is in {said}", case.resource);
     }
 }
 
@@ -261,11 +212,7 @@ fn settled(answer: &Value, specifics: &[String]) -> String {
         return status.to_owned();
     };
     let ends = [" (what it wrote", " (log group"];
-    let head = ends
-        .iter()
-        .filter_map(|end| reason.find(end))
-        .min()
-        .map_or(reason, |end| &reason[..end]);
+    let head = ends.iter().filter_map(|end| reason.find(end)).min().map_or(reason, |end| &reason[..end]);
     let mut head = head.to_owned();
     for specific in specifics {
         head = head.replace(specific.as_str(), "…");

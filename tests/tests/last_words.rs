@@ -12,18 +12,11 @@ use stage::lambda;
 use stage::play::{Line, Play, mappings};
 
 /// The reasons that the stack's events gave for a resource's status.
-fn reasons<'a>(
-    sights: impl IntoIterator<Item = &'a Sight>,
-    of: &str,
-    in_status: &str,
-) -> Vec<&'a str> {
+fn reasons<'a>(sights: impl IntoIterator<Item = &'a Sight>, of: &str, in_status: &str) -> Vec<&'a str> {
     let of_it = |sight: &'a Sight| match sight {
-        Sight::Stack {
-            resource,
-            status,
-            reason,
-            ..
-        } if resource == of && status == in_status => Some(reason.as_str()),
+        Sight::Stack { resource, status, reason, .. } if resource == of && status == in_status => {
+            Some(reason.as_str())
+        }
         _ => None,
     };
     sights.into_iter().filter_map(of_it).collect()
@@ -67,9 +60,7 @@ async fn a_killed_dms_pre_fails_its_resource_and_the_task_that_it_stopped_runs_a
     ] {
         assert!(reasons[0].contains(part), "no {part:?} in {}", reasons[0]);
     }
-    play.resumed_within(Duration::from_secs(60), &mut |_| {})
-        .await
-        .unwrap();
+    play.resumed_within(Duration::from_secs(60), &mut |_| {}).await.unwrap();
     assert!(play.cloud.dms.violations().is_empty());
 }
 

@@ -32,9 +32,7 @@ async fn the_demo() {
     assert!(played.count.is_right(), "{}", played.count);
     let said = |name: &str, text: &str| {
         story.iter().any(|line| match line {
-            Line::Sight(Sight::Function(line)) => {
-                line.function.contains(name) && line.line.contains(text)
-            }
+            Line::Sight(Sight::Function(line)) => line.function.contains(name) && line.line.contains(text),
             _ => false,
         })
     };
@@ -48,11 +46,5 @@ async fn the_demo() {
 }
 
 fn tail(story: &[Line]) -> String {
-    story
-        .iter()
-        .rev()
-        .take(60)
-        .rev()
-        .map(|line| format!("{line:?}\n"))
-        .collect()
+    story.iter().rev().take(60).rev().map(|line| format!("{line:?}\n")).collect()
 }

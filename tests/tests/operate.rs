@@ -23,25 +23,13 @@ async fn mistakes_are_named_before_anything_is_made() {
     std::fs::write(&no_json, "VpcId=vpc-1").unwrap();
     let no_json = format!("PARAMETERS_FILE={}", no_json.display());
     for (arguments, parts) in [
-        (
-            &["PARAMETERS=LogLevel"][..],
-            &["'LogLevel'", "Name=Value"][..],
-        ),
+        (&["PARAMETERS=LogLevel"][..], &["'LogLevel'", "Name=Value"][..]),
         (&["PARAMETERS=LogLevel='debug"], &["No closing quotation"]),
-        (
-            &["PARAMETERS=LogLevle=debug"],
-            &["no template has a parameter LogLevle"],
-        ),
+        (&["PARAMETERS=LogLevle=debug"], &["no template has a parameter LogLevle"]),
         (&[no_json.as_str()], &["is not JSON"]),
         (&["PARAMETERS_FILE=nowhere.json"], &["nowhere.json"]),
-        (
-            &[],
-            &["sluice-stream needs a database", "VpcId", "SourceSecretArn"],
-        ),
-        (
-            &["PARAMETERS=VpcId=vpc-1"],
-            &["CreateChangeSet", "SubnetIds"],
-        ),
+        (&[], &["sluice-stream needs a database", "VpcId", "SourceSecretArn"]),
+        (&["PARAMETERS=VpcId=vpc-1"], &["CreateChangeSet", "SubnetIds"]),
     ] {
         let arguments = [&["deploy-stream"], arguments].concat();
         let said = operator.make(&arguments).await.failed();
@@ -55,14 +43,8 @@ async fn mistakes_are_named_before_anything_is_made() {
     // Where it would go is looked at before anything is built.
     for (arguments, parts) in [
         (["BUCKET=", ""], ["Name the bucket", "BUCKET=my-artifacts"]),
-        (
-            ["BUCKET=nobodys", ""],
-            ["Bucket nobodys is not there", "aws s3 mb"],
-        ),
-        (
-            ["", "AWS_REGION=us-east-1"],
-            ["sluice-artifacts is in eu-west-1", "us-east-1"],
-        ),
+        (["BUCKET=nobodys", ""], ["Bucket nobodys is not there", "aws s3 mb"]),
+        (["", "AWS_REGION=us-east-1"], ["sluice-artifacts is in eu-west-1", "us-east-1"]),
         (
             // The machine may be one of Amazon's, and have some of its own.
             ["AWS_EC2_METADATA_DISABLED=true", "AWS_ACCESS_KEY_ID="],
@@ -139,10 +121,8 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let changed = json!({ "TableMappings": mappings, "StreamRetentionHours": 48 });
     let changed = operator.parameters(&changed);
     let said = operator.make(&["plan", &changed]).await.done();
-    let parts = [
-        "in place: TableMappings",
-        "is running: stop (since it changes (Modify of ReplicationTask))",
-    ];
+    let parts =
+        ["in place: TableMappings", "is running: stop (since it changes (Modify of ReplicationTask))"];
     assert_says(&said, &parts);
     let planned = said.lines().find(|it| it.contains("is running: stop"));
     let planned = planned.unwrap().trim().to_owned();
@@ -188,9 +168,7 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let runs = operator.cloud.dms.runs(&task);
     assert_eq!(runs.last().unwrap().start_type, StartType::Resume);
     // What was planned is what DmsPre did, word for word.
-    operator
-        .has_said("DmsPre", &format!("task {planned}"))
-        .await;
+    operator.has_said("DmsPre", &format!("task {planned}")).await;
     // What was said once, in a file, stays.
     let said = operator.make(&["plan"]).await.done();
     assert_silent_about(&said, &["TableMappings", "RetentionPeriodHours"]);
@@ -204,9 +182,7 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["NORMAL, paused by me, to be resumed"]);
 
-    let said = operator
-        .make_and_type(&["destroy"], "sluice-streem\n")
-        .await;
+    let said = operator.make_and_type(&["destroy"], "sluice-streem\n").await;
     let said = said.failed();
     let parts = [
         "GOES, with the data in it: Stream (AWS::Kinesis::Stream",

@@ -71,11 +71,7 @@ impl Cases {
         }
     }
 
-    fn tree(
-        self,
-        strategy: &BoxedStrategy<Case>,
-        number: usize,
-    ) -> impl ValueTree<Value = Case> + use<> {
+    fn tree(self, strategy: &BoxedStrategy<Case>, number: usize) -> impl ValueTree<Value = Case> + use<> {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&(number as u64).to_le_bytes());
@@ -109,27 +105,16 @@ fn every_request_is_answered_once_and_validly_whatever_happens() {
         workers.into_iter().find_map(|worker| {
             let failed = worker.join();
             // What a worker's own panic said is in the captured log.
-            failed
-                .unwrap_or_else(|_| panic!("a worker panicked: {}", log::elsewhere()))
-                .err()
+            failed.unwrap_or_else(|_| panic!("a worker panicked: {}", log::elsewhere())).err()
         })
     });
     if let Some((number, error)) = failed {
-        let how = format!(
-            "PROPTEST_RNG_SEED={} PROPTEST_CASES={}",
-            cases.seed, cases.count
-        );
+        let how = format!("PROPTEST_RNG_SEED={} PROPTEST_CASES={}", cases.seed, cases.count);
         println!("case {number} of {how} fails: {error:#}");
-        let (case, error) =
-            shrink(cases, number).unwrap_or_else(|| panic!("not by itself: {error:#}"));
+        let (case, error) = shrink(cases, number).unwrap_or_else(|| panic!("not by itself: {error:#}"));
         panic!("case {number} of {how}, as small as it gets: {case:#?}\nit fails: {error:#}");
     }
-    println!(
-        "{} cases in {:?}, seed {}",
-        cases.count,
-        started.elapsed(),
-        cases.seed
-    );
+    println!("{} cases in {:?}, seed {}", cases.count, started.elapsed(), cases.seed);
 }
 
 fn runtime() -> Runtime {
@@ -144,10 +129,7 @@ async fn work(
     is_over: &AtomicBool,
 ) -> Result<(), (usize, anyhow::Error)> {
     let strategy = case::cases();
-    let (quick, slow) = (
-        Arc::new(Semaphore::new(QUICK)),
-        Arc::new(Semaphore::new(SLOW)),
-    );
+    let (quick, slow) = (Arc::new(Semaphore::new(QUICK)), Arc::new(Semaphore::new(SLOW)));
     let mut callback = Arc::new(Callback::start().await);
     let mut running = JoinSet::new();
     let check = |(number, made): (usize, anyhow::Result<Option<Made>>)| {
@@ -197,11 +179,8 @@ fn has_one_id(ids: &Mutex<HashMap<[String; 2], String>>, made: Option<Made>) -> 
 async fn run(case: &Case, callback: &Callback, number: usize) -> anyhow::Result<Option<Made>> {
     let url = case.url(callback, number);
     let event = case.event(&url);
-    let (context, log, calls) = (
-        context(case.time(), &case.log_group),
-        Log::default(),
-        Arc::<Mutex<Calls>>::default(),
-    );
+    let (context, log, calls) =
+        (context(case.time(), &case.log_group), Log::default(), Arc::<Mutex<Calls>>::default());
     callback.open(number, &case.replies);
     let handled = {
         let (behaviour, calls, event) = (case.behaviour.clone(), Arc::clone(&calls), event.clone());
@@ -249,9 +228,7 @@ fn shrink(cases: Cases, number: usize) -> Option<(Case, anyhow::Error)> {
     };
     thread::scope(|scope| {
         let thread = thread::Builder::new().name(WORKER.to_owned());
-        let thread = thread
-            .spawn_scoped(scope, AssertUnwindSafe(shrink))
-            .unwrap();
+        let thread = thread.spawn_scoped(scope, AssertUnwindSafe(shrink)).unwrap();
         thread.join().unwrap()
     })
 }

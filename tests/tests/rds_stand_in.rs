@@ -31,7 +31,8 @@ async fn ask(rds: &RdsStandIn, method: &str, path: &str, body: &Value) -> (u16, 
 #[tokio::test]
 async fn a_cluster_lives_from_its_creation_to_its_deletion() {
     let rds = RdsStandIn::start().await.unwrap();
-    let wanted = json!({ "identifier": "shop", "username": "boss", "password": "p'w\\d", "database": "orders" });
+    let wanted =
+        json!({ "identifier": "shop", "username": "boss", "password": "p'w\\d", "database": "orders" });
     let (status, place) = ask(&rds, "POST", "/clusters", &wanted).await;
     assert_eq!(status, 200, "{place}");
     let port = place["port"].as_u64().unwrap();
@@ -46,14 +47,8 @@ async fn a_cluster_lives_from_its_creation_to_its_deletion() {
     conn.disconnect().await.unwrap();
 
     assert_eq!(ask(&rds, "POST", "/clusters", &wanted).await.0, 409);
-    assert_eq!(
-        ask(&rds, "DELETE", "/clusters/shop", &json!({})).await.0,
-        200
-    );
-    assert_eq!(
-        ask(&rds, "DELETE", "/clusters/shop", &json!({})).await.0,
-        404
-    );
+    assert_eq!(ask(&rds, "DELETE", "/clusters/shop", &json!({})).await.0, 200);
+    assert_eq!(ask(&rds, "DELETE", "/clusters/shop", &json!({})).await.0, 404);
     assert!(rds.cluster("shop").await.is_none());
     let address = format!("127.0.0.1:{port}");
     assert!(TcpStream::connect(address).await.is_err());
@@ -67,13 +62,7 @@ async fn the_retention_obeys_auroras_rules() {
     let (name, value, _description): (String, Option<String>, String) =
         conn.query_first(show).await.unwrap().unwrap();
     assert_eq!((name.as_str(), value), ("binlog retention hours", None));
-    for (hours, taken) in [
-        ("0", false),
-        ("1", true),
-        ("2160", true),
-        ("2161", false),
-        ("NULL", true),
-    ] {
+    for (hours, taken) in [("0", false), ("1", true), ("2160", true), ("2161", false), ("NULL", true)] {
         let set = format!("CALL mysql.rds_set_configuration('binlog retention hours', {hours})");
         assert_eq!(conn.query_drop(set).await.is_ok(), taken, "{hours}");
     }
@@ -83,15 +72,11 @@ async fn the_retention_obeys_auroras_rules() {
 async fn a_server_keeps_its_data_over_a_stop_and_a_crash() {
     let mut server = MysqlServer::start(Options::default()).await.unwrap();
     let mut conn = server.connect().await.unwrap();
-    conn.query_drop("CREATE DATABASE kept; CREATE TABLE kept.t (id INT)")
-        .await
-        .unwrap();
+    conn.query_drop("CREATE DATABASE kept; CREATE TABLE kept.t (id INT)").await.unwrap();
     server.stop().await.unwrap();
     server.restart().await.unwrap();
     let mut conn = server.connect().await.unwrap();
-    conn.query_drop("INSERT INTO kept.t VALUES (1)")
-        .await
-        .unwrap();
+    conn.query_drop("INSERT INTO kept.t VALUES (1)").await.unwrap();
     server.kill().await.unwrap();
     server.restart().await.unwrap();
     let mut conn = server.connect().await.unwrap();

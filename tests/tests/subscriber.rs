@@ -50,10 +50,7 @@ async fn subscriber() -> Function {
 #[tokio::test]
 async fn each_change_and_what_it_changed_is_a_line_of_the_log() {
     let function = subscriber().await;
-    let (old, new) = (
-        json!({ "id": 1, "word": "hello" }),
-        json!({ "id": 1, "word": "good-bye" }),
-    );
+    let (old, new) = (json!({ "id": 1, "word": "hello" }), json!({ "id": 1, "word": "good-bye" }));
     let batch = [
         record("insert", json!({ "data": old })),
         record("update", json!({ "data": new, "before": old })),
@@ -64,10 +61,7 @@ async fn each_change_and_what_it_changed_is_a_line_of_the_log() {
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
 
     let log = function.end().await;
-    let lines: Vec<&str> = log
-        .lines()
-        .filter(|it| it.contains("sluice_probe"))
-        .collect();
+    let lines: Vec<&str> = log.lines().filter(|it| it.contains("sluice_probe")).collect();
     let told = [
         r#"insert {"id":1,"word":"hello"}: id 1, word "hello""#,
         r#"update {"id":1,"word":"good-bye"}: word "hello" -> "good-bye""#,
@@ -92,10 +86,7 @@ async fn a_record_that_cannot_be_read_is_where_lambda_begins_again() {
     let good = |id: u32| record("insert", json!({ "data": { "id": id } }));
     let batch = [good(7), "hunter2".to_owned(), good(9)];
     let answer = function.invoke(event(&batch)).await.unwrap();
-    assert_eq!(
-        answer,
-        json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] })
-    );
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] }));
     // As the first of its batch it is an error, so that Lambda divides the batch.
     let error = function.invoke(event(&batch[1..])).await.unwrap_err();
     let said = error["errorMessage"].as_str().unwrap();

@@ -81,39 +81,22 @@ fn every_end_of_an_update_reaches_dms_post_before_a_task_can_be_paused() {
     assert_eq!(rule["Targets"][0]["Arn"], alias);
     let pattern = &rule["EventPattern"];
     assert_eq!(pattern["source"], json!(["aws.cloudformation"]));
-    assert_eq!(
-        pattern["detail-type"],
-        json!(["CloudFormation Stack Status Change"])
-    );
-    assert_eq!(
-        pattern["detail"]["stack-id"],
-        json!([{ "Ref": "AWS::StackId" }])
-    );
+    assert_eq!(pattern["detail-type"], json!(["CloudFormation Stack Status Change"]));
+    assert_eq!(pattern["detail"]["stack-id"], json!([{ "Ref": "AWS::StackId" }]));
     assert_eq!(
         pattern["detail"]["status-details"]["status"],
-        json!([
-            "UPDATE_COMPLETE",
-            "UPDATE_FAILED",
-            "UPDATE_ROLLBACK_COMPLETE",
-            "UPDATE_ROLLBACK_FAILED"
-        ])
+        json!(["UPDATE_COMPLETE", "UPDATE_FAILED", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"])
     );
     let permission = &stream.resource("HealingPermission")["Properties"];
     assert_eq!(permission["Principal"], "events.amazonaws.com");
     assert_eq!(permission["FunctionName"], alias);
-    assert_eq!(
-        permission["SourceArn"],
-        json!({ "Fn::GetAtt": ["HealingRule", "Arn"] })
-    );
+    assert_eq!(permission["SourceArn"], json!({ "Fn::GetAtt": ["HealingRule", "Arn"] }));
     assert!(stream.waits_for("DmsPre").contains("HealingPermission"));
 }
 
 #[test]
 fn the_outputs_of_the_database_are_what_the_stream_asks_for() {
-    let (database, stream) = (
-        Template::read("database.yaml"),
-        Template::read("stream.yaml"),
-    );
+    let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
     let deploy = source("cfn/operate/deploy.py");
     let mut handed_over = Vec::new();
     for (output, said) in database.section("Outputs") {
@@ -129,10 +112,7 @@ fn the_outputs_of_the_database_are_what_the_stream_asks_for() {
     }
     for (parameter, said) in stream.section("Parameters") {
         let given = handed_over.contains(&parameter) || parameter == "DeploymentId";
-        assert!(
-            given || said.get("Default").is_some(),
-            "nobody gives {parameter}"
-        );
+        assert!(given || said.get("Default").is_some(), "nobody gives {parameter}");
     }
     assert_eq!(handed_over.len(), 5, "{handed_over:?}");
 }
@@ -158,11 +138,9 @@ fn enhanced_binlog_is_off_unless_somebody_asks_for_it() {
     );
     let parameters = &database.resource("DatabaseParameters")["Properties"]["Parameters"];
     let otherwise = json!({ "Ref": "AWS::NoValue" });
-    for (name, value) in [
-        ("aurora_enhanced_binlog", "1"),
-        ("binlog_backup", "0"),
-        ("binlog_replication_globaldb", "0"),
-    ] {
+    for (name, value) in
+        [("aurora_enhanced_binlog", "1"), ("binlog_backup", "0"), ("binlog_replication_globaldb", "0")]
+    {
         let wanted = json!({ "Fn::If": ["UsesEnhancedBinlog", value, otherwise] });
         assert_eq!(parameters[name], wanted, "{name}");
     }
@@ -186,19 +164,13 @@ fn what_holds_data_says_what_becomes_of_it() {
             for (resource, it) in exact {
                 seen += 1;
                 assert!(it["DeletionPolicy"].is_string(), "{resource}");
-                assert_eq!(
-                    it["DeletionPolicy"], it["UpdateReplacePolicy"],
-                    "{resource}"
-                );
+                assert_eq!(it["DeletionPolicy"], it["UpdateReplacePolicy"], "{resource}");
             }
         }
     }
     assert_eq!(seen, 16);
     let database = Template::read("database.yaml");
-    assert_eq!(
-        database.resource("DatabaseCluster")["DeletionPolicy"],
-        "Snapshot"
-    );
+    assert_eq!(database.resource("DatabaseCluster")["DeletionPolicy"], "Snapshot");
 }
 
 #[test]
@@ -206,8 +178,5 @@ fn a_panic_unwinds_in_what_ships() {
     let manifest = source("Cargo.toml");
     let (_, profile) = manifest.split_once("\n[profile.release]\n").unwrap();
     let profile = profile.split("\n[").next().unwrap();
-    assert!(
-        profile.lines().any(|line| line == "panic = \"unwind\""),
-        "{profile}"
-    );
+    assert!(profile.lines().any(|line| line == "panic = \"unwind\""), "{profile}");
 }

@@ -34,11 +34,7 @@ fn read(variables: Variables) -> Builder {
     let value = |name| variables(name).filter(|value| !value.is_empty());
     let is_true = |name| value(name).map(|value| value.eq_ignore_ascii_case("true"));
     let mut builder = SdkConfig::builder().service_config(Endpoints(variables));
-    builder.set_region(
-        value("AWS_REGION")
-            .or_else(|| value("AWS_DEFAULT_REGION"))
-            .map(Region::new),
-    );
+    builder.set_region(value("AWS_REGION").or_else(|| value("AWS_DEFAULT_REGION")).map(Region::new));
     builder.set_use_fips(is_true("AWS_USE_FIPS_ENDPOINT"));
     builder.set_use_dual_stack(is_true("AWS_USE_DUALSTACK_ENDPOINT"));
     builder
@@ -89,8 +85,7 @@ mod tests {
             "AWS_REGION" => Some("eu-west-1".to_owned()),
             _ => Some("us-east-1".to_owned()),
         };
-        let default: Variables =
-            |name| (name == "AWS_DEFAULT_REGION").then(|| "us-east-1".to_owned());
+        let default: Variables = |name| (name == "AWS_DEFAULT_REGION").then(|| "us-east-1".to_owned());
         for (variables, region) in [(lambdas, "eu-west-1"), (default, "us-east-1")] {
             let config = read(variables).build();
             assert_eq!(config.region(), Some(&Region::new(region)));
@@ -100,11 +95,7 @@ mod tests {
     #[test]
     fn other_kinds_of_endpoints_are_asked_for_by_the_word_true() {
         let config = read(|name| {
-            let value = if name.contains("FIPS") {
-                "True"
-            } else {
-                "false"
-            };
+            let value = if name.contains("FIPS") { "True" } else { "false" };
             Some(value.to_owned())
         })
         .build();

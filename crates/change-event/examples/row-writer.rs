@@ -44,11 +44,7 @@ struct Written {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .without_time()
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    tracing_subscriber::fmt().without_time().with_ansi(false).with_target(false).init();
     let secrets = SecretsManager::from_env();
     let secrets = &secrets;
     let answer = move |event: LambdaEvent<Order>| async move {
@@ -64,12 +60,9 @@ async fn main() -> Result<(), Error> {
 /// Where the database is, from the environment.
 fn properties() -> Result<Properties> {
     let mut properties = json!({});
-    for (variable, property) in [
-        ("SECRET_ARN", "SecretArn"),
-        ("DATABASE", "Database"),
-        ("SSL_MODE", "SslMode"),
-        ("SSL_CA", "SslCa"),
-    ] {
+    for (variable, property) in
+        [("SECRET_ARN", "SecretArn"), ("DATABASE", "Database"), ("SSL_MODE", "SslMode"), ("SSL_CA", "SslCa")]
+    {
         if let Ok(value) = std::env::var(variable) {
             properties[property] = value.into();
         }
@@ -94,18 +87,12 @@ async fn write(secrets: &SecretsManager, rows: u32) -> Result<Written> {
     let delete = format!("DELETE FROM {table} WHERE id = ?");
     let mut written = Written::default();
     for row in 1..=rows {
-        conn.exec_drop(&insert, (format!("hello {row}"),))
-            .await
-            .context("inserting a row")?;
+        conn.exec_drop(&insert, (format!("hello {row}"),)).await.context("inserting a row")?;
         written.inserted += conn.affected_rows();
         let id = conn.last_insert_id().context("the row was given no id")?;
-        conn.exec_drop(&update, (format!("good-bye {row}"), id))
-            .await
-            .context("updating a row")?;
+        conn.exec_drop(&update, (format!("good-bye {row}"), id)).await.context("updating a row")?;
         written.updated += conn.affected_rows();
-        conn.exec_drop(&delete, (id,))
-            .await
-            .context("deleting a row")?;
+        conn.exec_drop(&delete, (id,)).await.context("deleting a row")?;
         written.deleted += conn.affected_rows();
     }
     conn.disconnect().await.context("saying good-bye")?;

@@ -8,15 +8,8 @@ use tracing::{error, info};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing_subscriber::fmt()
-        .without_time()
-        .with_ansi(false)
-        .with_target(false)
-        .init();
-    lambda_runtime::run(service_fn(|event: LambdaEvent<KinesisEvent>| {
-        consume(event.payload)
-    }))
-    .await
+    tracing_subscriber::fmt().without_time().with_ansi(false).with_target(false).init();
+    lambda_runtime::run(service_fn(|event: LambdaEvent<KinesisEvent>| consume(event.payload))).await
 }
 
 /// Takes a batch. From the record on that could not be taken, it comes again.

@@ -91,15 +91,9 @@ where
         };
         if let Err(error) = result {
             let sequence_number = record.kinesis.sequence_number.clone();
-            let failure = Some(Failure {
-                sequence_number,
-                error,
-            });
+            let failure = Some(Failure { sequence_number, error });
             return Outcome { done, failure };
         }
     }
-    Outcome {
-        done: event.records.len(),
-        failure: None,
-    }
+    Outcome { done: event.records.len(), failure: None }
 }

@@ -73,11 +73,7 @@ pub struct Change {
 }
 
 impl Change {
-    pub(crate) fn new(
-        operation: &str,
-        metadata: Metadata,
-        mut fields: Row,
-    ) -> Result<Self, Malformed> {
+    pub(crate) fn new(operation: &str, metadata: Metadata, mut fields: Row) -> Result<Self, Malformed> {
         let operation = match operation {
             "load" => Operation::Load,
             "insert" => Operation::Insert,

@@ -20,16 +20,7 @@ pub struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(
-        operation: String,
-        metadata: Metadata,
-        mut fields: Row,
-    ) -> Result<Self, Malformed> {
-        Ok(Self {
-            operation,
-            metadata,
-            details: fields.take("control", "an object")?,
-            other: fields,
-        })
+    pub(crate) fn new(operation: String, metadata: Metadata, mut fields: Row) -> Result<Self, Malformed> {
+        Ok(Self { operation, metadata, details: fields.take("control", "an object")?, other: fields })
     }
 }

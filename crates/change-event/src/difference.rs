@@ -58,15 +58,9 @@ pub struct Difference<'a>(BTreeMap<&'a str, Fate<'a>>);
 impl<'a> Difference<'a> {
     pub(crate) fn new(change: &'a Change) -> Self {
         let before = change.before.as_ref();
-        let columns = before
-            .into_iter()
-            .flat_map(Row::iter)
-            .chain(change.data.iter());
+        let columns = before.into_iter().flat_map(Row::iter).chain(change.data.iter());
         let fate = |column| {
-            let (from, to) = (
-                before.and_then(|row| row.get(column)),
-                change.data.get(column),
-            );
+            let (from, to) = (before.and_then(|row| row.get(column)), change.data.get(column));
             match (change.operation, from, to) {
                 (Operation::Load | Operation::Insert, _, Some(to)) => Fate::Added(to),
                 (Operation::Update, Some(from), Some(to)) if from == to => Fate::Same(to),
@@ -89,10 +83,7 @@ impl<'a> Difference<'a> {
     /// The columns that are known to have come, gone or changed.
     pub fn changed(&self) -> impl Iterator<Item = (&'a str, Fate<'a>)> {
         let changed = |it: &(&str, Fate<'_>)| !matches!(it.1, Fate::Same(_) | Fate::Unknown);
-        self.0
-            .iter()
-            .map(|(column, fate)| (*column, *fate))
-            .filter(changed)
+        self.0.iter().map(|(column, fate)| (*column, *fate)).filter(changed)
     }
 
     /// The columns of which the record doesn't tell whether they have changed.

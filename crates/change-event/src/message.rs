@@ -23,11 +23,8 @@ impl Message {
     /// If it is no record of DMS's. An operation on a row that is not known is an error, too: to pass over it would be to
     /// lose a change.
     pub fn parse(json: &[u8]) -> Result<Self, Malformed> {
-        let mut fields: Row =
-            serde_json::from_slice(json).map_err(|error| Malformed::NoObject {
-                line: error.line(),
-                column: error.column(),
-            })?;
+        let mut fields: Row = serde_json::from_slice(json)
+            .map_err(|error| Malformed::NoObject { line: error.line(), column: error.column() })?;
         let mut metadata: Row = fields.require("metadata", "an object")?;
         let kind: String = metadata.require("metadata.record-type", "a string")?;
         let operation: String = metadata.require("metadata.operation", "a string")?;
@@ -35,10 +32,7 @@ impl Message {
         match kind.as_str() {
             "data" => Change::new(&operation, metadata, fields).map(Self::Change),
             "control" => Control::new(operation, metadata, fields).map(Self::Control),
-            _ => Err(Malformed::Unexpected {
-                field: "metadata.record-type",
-                wanted: "data or control",
-            }),
+            _ => Err(Malformed::Unexpected { field: "metadata.record-type", wanted: "data or control" }),
         }
     }
 

@@ -55,9 +55,7 @@ impl Metadata {
             timestamp: fields.require::<Time>("metadata.timestamp", TIME)?.0,
             transaction_id: fields.claim("transaction-id", number),
             transaction_record_id: fields.claim("transaction-record-id", number),
-            commit_timestamp: fields.claim("commit-timestamp", |value| {
-                Some(value.decode::<Time>().ok()?.0)
-            }),
+            commit_timestamp: fields.claim("commit-timestamp", |value| Some(value.decode::<Time>().ok()?.0)),
             stream_position: fields.claim("stream-position", |value| value.decode().ok()),
             other: fields,
         })

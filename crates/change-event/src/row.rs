@@ -24,9 +24,7 @@ impl Row {
 
     /// All columns and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0
-            .iter()
-            .map(|(column, value)| (column.as_str(), value))
+        self.0.iter().map(|(column, value)| (column.as_str(), value))
     }
 
     /// How many columns there are.
@@ -60,11 +58,7 @@ impl Row {
     }
 
     /// Takes a field out if it can be read; otherwise it stays, for whoever can.
-    pub(crate) fn claim<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Option<T> {
+    pub(crate) fn claim<T>(&mut self, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
         let read = read(self.0.get(name)?)?;
         self.0.remove(name);
         Some(read)
@@ -83,13 +77,7 @@ impl Row {
         let value = self.0.remove(name).filter(|value| !value.is_null());
         let decode = |value: Value| value.decode();
         // serde's own error may quote a row.
-        value
-            .map(decode)
-            .transpose()
-            .map_err(|_| Malformed::Unexpected {
-                field: path,
-                wanted,
-            })
+        value.map(decode).transpose().map_err(|_| Malformed::Unexpected { field: path, wanted })
     }
 
     /// The same, of a field that has to be there.

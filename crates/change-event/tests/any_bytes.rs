@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 
 use change_event::{Fate, Message, Operation, Row};
-use proptest::prelude::{
-    Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
-};
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::json;
 
 /// A value of a column, as JSON.
@@ -30,10 +28,7 @@ fn row() -> impl Strategy<Value = BTreeMap<String, String>> {
 
 fn written(row: &BTreeMap<String, String>) -> String {
     let column = |(name, value): (&String, &String)| format!("{}: {value}", json!(name));
-    format!(
-        "{{{}}}",
-        row.iter().map(column).collect::<Vec<_>>().join(", ")
-    )
+    format!("{{{}}}", row.iter().map(column).collect::<Vec<_>>().join(", "))
 }
 
 /// Something like a record, of which each part may be wrong.
@@ -64,20 +59,9 @@ fn document() -> impl Strategy<Value = String> {
         leaf,
         0..9,
     );
-    let part = prop_oneof![
-        metadata.prop_map(|it| written(&it)),
-        row().prop_map(|it| written(&it)),
-        value()
-    ];
-    let names = prop_oneof![
-        Just("metadata"),
-        Just("data"),
-        Just("before"),
-        Just("control"),
-        Just("more")
-    ];
-    prop::collection::btree_map(names.prop_map(str::to_owned), part, 0..5)
-        .prop_map(|it| written(&it))
+    let part = prop_oneof![metadata.prop_map(|it| written(&it)), row().prop_map(|it| written(&it)), value()];
+    let names = prop_oneof![Just("metadata"), Just("data"), Just("before"), Just("control"), Just("more")];
+    prop::collection::btree_map(names.prop_map(str::to_owned), part, 0..5).prop_map(|it| written(&it))
 }
 
 proptest! {

@@ -74,21 +74,11 @@ async fn a_failure_ends_the_batch_and_is_where_lambda_starts_again() {
         }
     })
     .await;
-    assert_eq!(
-        seen,
-        [1, 2],
-        "the third one keeps its place behind the second"
-    );
+    assert_eq!(seen, [1, 2], "the third one keeps its place behind the second");
     assert_eq!(outcome.done, 1);
-    assert_eq!(
-        outcome.failure.as_ref().unwrap().to_string(),
-        "record 101: no room"
-    );
+    assert_eq!(outcome.failure.as_ref().unwrap().to_string(), "record 101: no room");
     let response = serde_json::to_value(outcome.answer().unwrap()).unwrap();
-    assert_eq!(
-        response,
-        json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] })
-    );
+    assert_eq!(response, json!({ "batchItemFailures": [{ "itemIdentifier": "101" }] }));
 }
 
 #[tokio::test]
@@ -104,10 +94,7 @@ async fn a_record_that_cannot_be_read_is_named_and_nothing_behind_it_is_handled(
     assert_eq!(seen, [1]);
     let failure = outcome.failure.unwrap();
     assert_eq!(failure.sequence_number, "101");
-    assert_eq!(
-        failure.to_string(),
-        "record 101: no JSON object (line 1, column 12)"
-    );
+    assert_eq!(failure.to_string(), "record 101: no JSON object (line 1, column 12)");
     assert!(failure.error.is::<Malformed>());
 }
 
@@ -122,10 +109,7 @@ async fn an_empty_batch_is_done() {
 async fn a_batch_of_which_nothing_is_done_fails_as_a_whole_so_that_lambda_divides_it() {
     let payloads = [insert(1), insert(2)];
     let event = event(&payloads.each_ref().map(String::as_str));
-    let outcome = process(&event, async |_| {
-        Err(std::io::Error::new(ErrorKind::TimedOut, "no room"))
-    })
-    .await;
+    let outcome = process(&event, async |_| Err(std::io::Error::new(ErrorKind::TimedOut, "no room"))).await;
     let error = outcome.answer().unwrap_err();
     assert_eq!(error.to_string(), "record 100: no room");
 }

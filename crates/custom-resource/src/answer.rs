@@ -44,11 +44,7 @@ pub(crate) fn body(
     match outcome {
         Outcome::Done(attributes) => {
             let body = write(to, id, None, Some(attributes));
-            if body.len() <= MAX_BYTES {
-                body
-            } else {
-                failed(to, id, too_long(body.len()))
-            }
+            if body.len() <= MAX_BYTES { body } else { failed(to, id, too_long(body.len())) }
         }
         Outcome::Failed(reason) => failed(to, id, reason.clone()),
     }
@@ -67,18 +63,9 @@ fn failed(to: &Recipient, id: &PhysicalId, mut reason: Reason) -> Bytes {
     }
 }
 
-fn write(
-    to: &Recipient,
-    id: &PhysicalId,
-    reason: Option<&Reason>,
-    data: Option<&Attributes>,
-) -> Bytes {
+fn write(to: &Recipient, id: &PhysicalId, reason: Option<&Reason>, data: Option<&Attributes>) -> Bytes {
     let body = Body {
-        status: if reason.is_some() {
-            "FAILED"
-        } else {
-            "SUCCESS"
-        },
+        status: if reason.is_some() { "FAILED" } else { "SUCCESS" },
         reason: reason.map(ToString::to_string),
         physical_resource_id: id.as_str(),
         stack_id: &to.stack_id,
@@ -110,9 +97,8 @@ mod tests {
     fn answer(outcome: &Outcome) -> (usize, Value) {
         let to = recipient();
         let id = PhysicalId::of(&to.stack_id, &to.logical_id);
-        let body = body(&to, &id, outcome, |bytes| {
-            Reason::new(format!("{bytes} bytes"), &Context::default())
-        });
+        let body =
+            body(&to, &id, outcome, |bytes| Reason::new(format!("{bytes} bytes"), &Context::default()));
         (body.len(), serde_json::from_slice(&body).unwrap())
     }
 
@@ -135,15 +121,9 @@ mod tests {
     #[test]
     fn a_reason_of_any_kind_fits_with_its_head() {
         for filling in ["\0", "\"", "\\", "🦀", "x"] {
-            let (bytes, body) = answer(&reason(&format!(
-                "stopping task orders: {}",
-                filling.repeat(10_000)
-            )));
+            let (bytes, body) = answer(&reason(&format!("stopping task orders: {}", filling.repeat(10_000))));
             assert!(bytes <= MAX_BYTES, "{filling:?}: {bytes}");
-            assert!(
-                bytes > MAX_BYTES - 200 || filling == "\0",
-                "{filling:?}: cut more than needed, {bytes}"
-            );
+            assert!(bytes > MAX_BYTES - 200 || filling == "\0", "{filling:?}: cut more than needed, {bytes}");
             assert_eq!(body["Status"], "FAILED");
             let reason = body["Reason"].as_str().unwrap();
             assert!(reason.starts_with("stopping task orders:"), "{reason}");
@@ -164,9 +144,7 @@ mod tests {
 
     #[test]
     fn attributes_that_do_not_fit_fail_the_request() {
-        let (bytes, body) = answer(&Outcome::Done(
-            Attributes::default().with("Huge", "x".repeat(5000)),
-        ));
+        let (bytes, body) = answer(&Outcome::Done(Attributes::default().with("Huge", "x".repeat(5000))));
         assert!(bytes <= MAX_BYTES);
         assert_eq!(body["Status"], "FAILED");
         assert!(body["Reason"].as_str().unwrap().contains("bytes"));

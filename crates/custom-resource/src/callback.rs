@@ -59,12 +59,7 @@ where
             .header(CONTENT_LENGTH, body.len())
             .body(Full::new(body.clone()))
             .map_err(|error| error.to_string())?;
-        let why = match timeout(
-            ATTEMPT_TIMEOUT.min(end.remaining()),
-            client.request(request),
-        )
-        .await
-        {
+        let why = match timeout(ATTEMPT_TIMEOUT.min(end.remaining()), client.request(request)).await {
             Ok(Ok(response)) if response.status().is_success() => return Ok(()),
             Ok(Ok(response)) if is_worth_a_retry(response.status()) => {
                 format!("status {}", response.status())
@@ -76,11 +71,7 @@ where
             Ok(Err(error)) => causes(&error),
             Err(_) => "no answer in time".to_owned(),
         };
-        warn!(
-            attempt,
-            host = url.host(),
-            "the answer did not get through: {why}"
-        );
+        warn!(attempt, host = url.host(), "the answer did not get through: {why}");
         if attempt == ATTEMPTS || Instant::now() + pause >= end.instant() {
             return Err(format!(
                 "{}: {why} (attempt {attempt} of {ATTEMPTS}); a function in a VPC needs a route to S3 (NAT, or an S3 \
@@ -95,11 +86,7 @@ where
 }
 
 fn is_worth_a_retry(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        )
+    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// An error and its causes in one line. None of them holds the URL.

@@ -41,9 +41,7 @@ impl Deadline {
     ) -> anyhow::Result<T> {
         match tokio::time::timeout_at(self.0, step).await {
             Ok(done) => done,
-            Err(_) => Err(anyhow::anyhow!(
-                "{doing}: not done when the function's time was nearly over"
-            )),
+            Err(_) => Err(anyhow::anyhow!("{doing}: not done when the function's time was nearly over")),
         }
     }
 }
@@ -100,15 +98,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_step_that_takes_too_long_is_named() {
         let deadline = Deadline::after(Duration::from_secs(5));
-        let step = deadline.limit(
-            "counting sheep",
-            std::future::pending::<anyhow::Result<()>>(),
-        );
+        let step = deadline.limit("counting sheep", std::future::pending::<anyhow::Result<()>>());
         let error = step.await.unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "counting sheep: not done when the function's time was nearly over"
-        );
+        assert_eq!(error, "counting sheep: not done when the function's time was nearly over");
         assert!(deadline.has_passed());
         assert_eq!(deadline.limit("nothing", async { Ok(7) }).await.unwrap(), 7);
     }

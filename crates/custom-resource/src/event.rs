@@ -29,11 +29,7 @@ pub(crate) fn read(mut event: Value) -> Result<Event, InvalidUrl> {
     if let Some(recipient) = Recipient::find(&mut event)? {
         return Ok(Event::Request(recipient, event));
     }
-    let request = event
-        .get_mut("requestPayload")
-        .map(Recipient::find)
-        .transpose()?
-        .flatten();
+    let request = event.get_mut("requestPayload").map(Recipient::find).transpose()?.flatten();
     Ok(match request {
         Some(recipient) => Event::LastWords(recipient, Ending::of(&event)),
         None => Event::Other(event),
@@ -58,10 +54,7 @@ pub(crate) enum Asked {
 
 /// The request's type, as far as it can be told.
 pub(crate) fn request_type(event: &Value) -> &str {
-    event
-        .get("RequestType")
-        .and_then(Value::as_str)
-        .unwrap_or("(none)")
+    event.get("RequestType").and_then(Value::as_str).unwrap_or("(none)")
 }
 
 /// Decodes the envelope of a request whose recipient has been found.
@@ -74,23 +67,15 @@ pub(crate) fn decode(mut event: Value) -> anyhow::Result<Asked> {
     event["ResponseURL"] = json!("");
     match kind.as_str() {
         "Create" => {
-            let CreateRequest::<Value> {
-                resource_properties,
-                ..
-            } = envelope(event)?;
-            Ok(Asked::Create {
-                properties: resource_properties,
-            })
+            let CreateRequest::<Value> { resource_properties, .. } = envelope(event)?;
+            Ok(Asked::Create { properties: resource_properties })
         }
         "Update" => {
             if event.get("OldResourceProperties").is_none() {
                 event["OldResourceProperties"] = json!({});
             }
-            let UpdateRequest::<Value, Value> {
-                resource_properties,
-                physical_resource_id,
-                ..
-            } = envelope(event)?;
+            let UpdateRequest::<Value, Value> { resource_properties, physical_resource_id, .. } =
+                envelope(event)?;
             Ok(Asked::Update {
                 physical_id: existing(&physical_resource_id)?,
                 properties: resource_properties,
@@ -98,17 +83,10 @@ pub(crate) fn decode(mut event: Value) -> anyhow::Result<Asked> {
         }
         "Delete" => {
             event["ResourceProperties"] = json!({});
-            let DeleteRequest::<Value> {
-                physical_resource_id,
-                ..
-            } = envelope(event)?;
-            Ok(Asked::Delete {
-                physical_id: existing(&physical_resource_id)?,
-            })
+            let DeleteRequest::<Value> { physical_resource_id, .. } = envelope(event)?;
+            Ok(Asked::Delete { physical_id: existing(&physical_resource_id)? })
         }
-        other => Err(anyhow!(
-            "RequestType is {other:?}; this handler knows Create, Update and Delete"
-        )),
+        other => Err(anyhow!("RequestType is {other:?}; this handler knows Create, Update and Delete")),
     }
 }
 
@@ -156,12 +134,7 @@ mod tests {
 
     #[test]
     fn a_delete_is_decoded_whatever_its_properties_are() {
-        for properties in [
-            json!(null),
-            json!("text"),
-            json!([1]),
-            json!({ "Old": { "Shape": true } }),
-        ] {
+        for properties in [json!(null), json!("text"), json!([1]), json!({ "Old": { "Shape": true } })] {
             let mut event = event("Delete");
             event["ResourceProperties"] = properties;
             assert!(matches!(decode(event).unwrap(), Asked::Delete { .. }));

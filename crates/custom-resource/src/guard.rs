@@ -36,10 +36,7 @@ where
 {
     /// A guard whose handler `construct` makes; after a failure it is called again.
     pub fn new(construct: F) -> Self {
-        Self {
-            construct,
-            handler: OnceCell::new(),
-        }
+        Self { construct, handler: OnceCell::new() }
     }
 
     /// Deals with one event: a request of CloudFormation's, the record of a request that some function did not answer, or
@@ -62,10 +59,7 @@ where
                 answered.instrument(span).await.map(|()| Value::Null)
             }
             Ok(Event::Other(event)) => {
-                let kind = event
-                    .get("detail-type")
-                    .and_then(Value::as_str)
-                    .unwrap_or("(none)");
+                let kind = event.get("detail-type").and_then(Value::as_str).unwrap_or("(none)");
                 let span = info_span!("event", "event.type" = kind);
                 self.notify(event, context).instrument(span).await
             }
@@ -82,11 +76,7 @@ where
         }
         let schedule = Schedule::until(context.deadline, to.listens_until());
         let request_type = event::request_type(&event).to_owned();
-        info!(
-            "{request_type} of {} in stack {}",
-            to.logical_id,
-            to.stack_name()
-        );
+        info!("{request_type} of {} in stack {}", to.logical_id, to.stack_name());
         let mut entered = false;
         // In a box, since the futures of a handler nest deeper than the compiler follows with a guard around them.
         let work = Box::pin(self.work(to, event, schedule, &mut entered));
@@ -117,16 +107,9 @@ where
                 *entered = true;
                 handler.create(request).await.map(Outcome::Done)
             }
-            Asked::Update {
-                physical_id,
-                properties,
-            } => {
+            Asked::Update { physical_id, properties } => {
                 let request = request(to, physical_id, schedule, properties::decode(properties)?);
-                self.handler()
-                    .await?
-                    .update(request)
-                    .await
-                    .map(Outcome::Done)
+                self.handler().await?.update(request).await.map(Outcome::Done)
             }
             Asked::Delete { physical_id } if physical_id.says_not_created() => {
                 info!("its Create failed before anything was made: there is nothing to delete");
@@ -143,16 +126,11 @@ where
     async fn notify(&self, event: Value, context: &Context) -> anyhow::Result<Value> {
         let schedule = Schedule::until(context.deadline, None);
         let work = async { self.handler().await?.notified(event, schedule.work).await };
-        within(schedule, Box::pin(work))
-            .await
-            .inspect_err(|error| error!("{error:#}"))
+        within(schedule, Box::pin(work)).await.inspect_err(|error| error!("{error:#}"))
     }
 
     async fn handler(&self) -> anyhow::Result<&R> {
-        self.handler
-            .get_or_try_init(|| (self.construct)())
-            .await
-            .context("preparing the handler")
+        self.handler.get_or_try_init(|| (self.construct)()).await.context("preparing the handler")
     }
 }
 
@@ -164,14 +142,7 @@ async fn last_words(to: &Recipient, ending: &Ending, context: &Context) -> anyho
     }
     error!("{} in stack {}: {ending}", to.logical_id, to.stack_name());
     let schedule = Schedule::until(context.deadline, to.listens_until());
-    deliver(
-        to,
-        &to.made(),
-        &Outcome::Failed(Reason::new(ending, context)),
-        schedule,
-        context,
-    )
-    .await
+    deliver(to, &to.made(), &Outcome::Failed(Reason::new(ending, context)), schedule, context).await
 }
 
 /// Whether nobody waits for an answer any more. Then nothing may be begun: CloudFormation has gone on without us.
@@ -195,8 +166,7 @@ async fn deliver(
 ) -> anyhow::Result<()> {
     let body = answer::body(to, id, outcome, |bytes| {
         let max = answer::MAX_BYTES;
-        let reason =
-            format!("the attributes make an answer of {bytes} bytes; CloudFormation takes {max}");
+        let reason = format!("the attributes make an answer of {bytes} bytes; CloudFormation takes {max}");
         error!("{reason}");
         Reason::new(reason, context)
     });
@@ -227,10 +197,7 @@ fn span(to: &Recipient, kind: &str) -> Span {
 }
 
 /// Runs work until the schedule cuts it off; a panic becomes an error.
-async fn within<T>(
-    schedule: Schedule,
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
+async fn within<T>(schedule: Schedule, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // The time-out is inside: work that is given up may panic when it is dropped. So is the making of an error's words: a
     // type's Display may panic as well.
     let work = async {
@@ -248,12 +215,7 @@ async fn within<T>(
         .unwrap_or_else(|panic| Err(anyhow::Error::msg(reason::of_panic(panic.as_ref()))))
 }
 
-fn request<P>(
-    to: &Recipient,
-    physical_id: PhysicalId,
-    schedule: Schedule,
-    properties: P,
-) -> Request<P> {
+fn request<P>(to: &Recipient, physical_id: PhysicalId, schedule: Schedule, properties: P) -> Request<P> {
     Request {
         stack_id: to.stack_id.clone(),
         request_id: to.request_id.clone(),

@@ -21,13 +21,8 @@ pub(crate) struct Ending {
 impl Ending {
     /// Reads a record.
     pub(crate) fn of(record: &Value) -> Self {
-        let text = |pointer: &str| {
-            record
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text =
+            |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let arn = text("/requestContext/functionArn");
         Self {
             condition: text("/requestContext/condition"),
@@ -41,25 +36,16 @@ impl Ending {
 
 /// What Lambda says of an end, less the request's id, which is told anyway: `RequestId: 1c2… Error: Task timed out …`.
 fn without_prefix(error: &str) -> &str {
-    let said = error
-        .strip_prefix("RequestId: ")
-        .and_then(|rest| rest.split_once(" Error: "));
+    let said = error.strip_prefix("RequestId: ").and_then(|rest| rest.split_once(" Error: "));
     said.map_or(error, |(_, said)| said)
 }
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let or = |text: &str, otherwise: &str| {
-            if text.is_empty() {
-                otherwise.to_owned()
-            } else {
-                text.to_owned()
-            }
+            if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
         };
-        let (function, request) = (
-            or(&self.function, "(unknown)"),
-            or(&self.request_id, "(unknown)"),
-        );
+        let (function, request) = (or(&self.function, "(unknown)"), or(&self.request_id, "(unknown)"));
         if self.condition == "EventAgeExceeded" {
             return write!(
                 f,
@@ -67,10 +53,7 @@ impl fmt::Display for Ending {
                  concurrency left; Lambda request {request})"
             );
         }
-        let error = or(
-            &self.error,
-            "it was killed, for time or memory, or it could not start",
-        );
+        let error = or(&self.error, "it was killed, for time or memory, or it could not start");
         write!(
             f,
             "function {function} ended without an answer: {error} (what it wrote is in its own log, Lambda request {request})"
@@ -98,9 +81,7 @@ mod tests {
         });
         let said = Ending::of(&record).to_string();
         assert!(
-            said.starts_with(
-                "function pre-7 ended without an answer: Task timed out after 900.00 seconds"
-            ),
+            said.starts_with("function pre-7 ended without an answer: Task timed out after 900.00 seconds"),
             "{said}"
         );
         assert!(said.contains("Lambda request e4b46cbf"), "{said}");
@@ -108,12 +89,10 @@ mod tests {
 
     #[test]
     fn an_event_that_grew_too_old_says_that_nothing_was_called() {
-        let record = json!({ "requestContext": { "condition": "EventAgeExceeded", "approximateInvokeCount": 0 } });
+        let record =
+            json!({ "requestContext": { "condition": "EventAgeExceeded", "approximateInvokeCount": 0 } });
         let said = Ending::of(&record).to_string();
-        assert!(
-            said.starts_with("Lambda did not get to run function (unknown)"),
-            "{said}"
-        );
+        assert!(said.starts_with("Lambda did not get to run function (unknown)"), "{said}");
     }
 
     #[test]

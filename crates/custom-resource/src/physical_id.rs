@@ -38,10 +38,7 @@ impl PhysicalId {
     }
 
     fn new(id: &str, ending: &str) -> Self {
-        Self(format!(
-            "{}{ending}",
-            &id[..id.floor_char_boundary(MAX_BYTES - ending.len())]
-        ))
+        Self(format!("{}{ending}", &id[..id.floor_char_boundary(MAX_BYTES - ending.len())]))
     }
 
     /// The id's text.
@@ -60,35 +57,22 @@ impl fmt::Display for PhysicalId {
 mod tests {
     use super::*;
 
-    const STACK: &str = "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/8f2b1c00-aaaa-11ef-9262-0e1234567890";
+    const STACK: &str =
+        "arn:aws:cloudformation:eu-west-1:123456789012:stack/stream/8f2b1c00-aaaa-11ef-9262-0e1234567890";
 
     #[test]
     fn the_same_stack_and_logical_id_give_the_same_id() {
-        assert_eq!(
-            PhysicalId::of(STACK, "DbInit").as_str(),
-            "DbInit-8f2b1c00-aaaa-11ef-9262-0e1234567890"
-        );
-        assert_eq!(
-            PhysicalId::of(STACK, "DbInit"),
-            PhysicalId::of(STACK, "DbInit")
-        );
-        assert_ne!(
-            PhysicalId::of(STACK, "DbInit"),
-            PhysicalId::of(STACK, "DmsPre")
-        );
+        assert_eq!(PhysicalId::of(STACK, "DbInit").as_str(), "DbInit-8f2b1c00-aaaa-11ef-9262-0e1234567890");
+        assert_eq!(PhysicalId::of(STACK, "DbInit"), PhysicalId::of(STACK, "DbInit"));
+        assert_ne!(PhysicalId::of(STACK, "DbInit"), PhysicalId::of(STACK, "DmsPre"));
     }
 
     #[test]
     fn ids_are_never_empty_and_never_too_long() {
-        for (stack, logical) in [
-            ("", ""),
-            ("ü".repeat(900).as_str(), "é"),
-            (STACK, "ä".repeat(2000).as_str()),
-        ] {
-            for id in [
-                PhysicalId::of(stack, logical),
-                PhysicalId::not_created(stack, logical),
-            ] {
+        for (stack, logical) in
+            [("", ""), ("ü".repeat(900).as_str(), "é"), (STACK, "ä".repeat(2000).as_str())]
+        {
+            for id in [PhysicalId::of(stack, logical), PhysicalId::not_created(stack, logical)] {
                 assert!((1..=MAX_BYTES).contains(&id.as_str().len()));
             }
             assert!(PhysicalId::not_created(stack, logical).says_not_created());

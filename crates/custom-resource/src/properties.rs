@@ -20,11 +20,7 @@ pub(crate) fn decode<P: DeserializeOwned>(mut properties: Value) -> anyhow::Resu
     }
     serde_path_to_error::deserialize(properties).map_err(|error| {
         let path = error.path().to_string();
-        let path = if path == "." {
-            String::new()
-        } else {
-            format!(".{path}")
-        };
+        let path = if path == "." { String::new() } else { format!(".{path}") };
         let said = without_value(&error.inner().to_string());
         anyhow::anyhow!("ResourceProperties{path}: {said}")
     })
@@ -32,11 +28,7 @@ pub(crate) fn decode<P: DeserializeOwned>(mut properties: Value) -> anyhow::Resu
 
 /// What serde says of a value, less the text of it: that may be a password, or SQL with values.
 fn without_value(said: &str) -> String {
-    for start in [
-        "invalid type: string",
-        "invalid value: string",
-        "unknown variant",
-    ] {
+    for start in ["invalid type: string", "invalid value: string", "unknown variant"] {
         if let Some(rest) = said.strip_prefix(start) {
             // The last one: the value may hold the words too.
             let (_, expected) = rest.rsplit_once(", expected ").unwrap_or_default();
@@ -135,39 +127,23 @@ mod tests {
         let properties = json!({ "ServiceToken": "arn:…", "ServiceTimeout": "960", "Hours": "1" });
         assert_eq!(
             decode::<Properties>(properties).unwrap(),
-            Properties {
-                hours: 1,
-                list: vec![],
-                sort: None,
-            }
+            Properties { hours: 1, list: vec![], sort: None }
         );
     }
 
     #[test]
     fn the_reason_starts_with_the_path_of_the_bad_property() {
         let bad = reason(json!({ "Hours": "1", "List": [{ "Sql": "a" }, { "Sql": 7 }] }));
-        assert!(
-            bad.starts_with("ResourceProperties.List[1].Sql: invalid type: integer `7`"),
-            "{bad}"
-        );
+        assert!(bad.starts_with("ResourceProperties.List[1].Sql: invalid type: integer `7`"), "{bad}");
         let bad = reason(json!({ "Hours": "a day" }));
-        assert_eq!(
-            bad,
-            "ResourceProperties.Hours: invalid digit found in string"
-        );
+        assert_eq!(bad, "ResourceProperties.Hours: invalid digit found in string");
     }
 
     #[test]
     fn missing_and_misspelt_properties_are_named() {
-        assert_eq!(
-            reason(json!({})),
-            "ResourceProperties: missing field `Hours`"
-        );
+        assert_eq!(reason(json!({})), "ResourceProperties: missing field `Hours`");
         let bad = reason(json!({ "Hours": "1", "Lisst": [] }));
-        assert!(
-            bad.contains("unknown field `Lisst`, expected one of `Hours`, `List`, `Sort`"),
-            "{bad}"
-        );
+        assert!(bad.contains("unknown field `Lisst`, expected one of `Hours`, `List`, `Sort`"), "{bad}");
     }
 
     #[test]

@@ -15,10 +15,7 @@ pub(crate) struct Reason {
 impl Reason {
     /// A reason, with the place of the log that tells more.
     pub(crate) fn new(text: impl fmt::Display, context: &Context) -> Self {
-        let (group, stream) = (
-            &context.env_config.log_group,
-            &context.env_config.log_stream,
-        );
+        let (group, stream) = (&context.env_config.log_group, &context.env_config.log_stream);
         Self {
             head: clean(&text.to_string()),
             log: clean(&format!(
@@ -70,13 +67,7 @@ pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> String {
 fn clean(text: &str) -> String {
     let words: String = text
         .chars()
-        .map(|c| {
-            if c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c) {
-                ' '
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c) { ' ' } else { c })
         .collect();
     words.trim().to_owned()
 }
@@ -91,27 +82,15 @@ mod tests {
 
     #[test]
     fn control_characters_become_spaces() {
-        assert!(
-            reason("a\0b\nc\u{7}\u{ffff}")
-                .to_string()
-                .starts_with("a b c (log group")
-        );
+        assert!(reason("a\0b\nc\u{7}\u{ffff}").to_string().starts_with("a b c (log group"));
     }
 
     #[test]
     fn shortening_keeps_the_head_and_the_place_of_the_log() {
         let short = reason("stopping task orders: a very long story").shortened(16);
-        assert!(
-            short
-                .to_string()
-                .starts_with("stopping task orders… (log group"),
-            "{short}"
-        );
+        assert!(short.to_string().starts_with("stopping task orders… (log group"), "{short}");
         let shorter = short.shortened(1);
-        assert!(
-            shorter.to_string().starts_with("stopping task order… "),
-            "{shorter}"
-        );
+        assert!(shorter.to_string().starts_with("stopping task order… "), "{shorter}");
     }
 
     #[test]

@@ -29,19 +29,10 @@ impl Recipient {
     /// # Errors
     /// [`InvalidUrl`] if there is a `ResponseURL` that nothing can be sent to.
     pub(crate) fn find(event: &mut Value) -> Result<Option<Self>, InvalidUrl> {
-        let Some(url) = event
-            .as_object_mut()
-            .and_then(|event| event.remove("ResponseURL"))
-        else {
+        let Some(url) = event.as_object_mut().and_then(|event| event.remove("ResponseURL")) else {
             return Ok(None);
         };
-        let text = |name: &str| {
-            event
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Some(Self {
             url: ResponseUrl::parse(url.as_str().unwrap_or_default())?,
             stack_id: text("StackId"),
@@ -59,27 +50,19 @@ impl Recipient {
 
     /// The id of what this request made, or may have made.
     pub(crate) fn made(&self) -> PhysicalId {
-        self.physical_id
-            .clone()
-            .unwrap_or_else(|| PhysicalId::of(&self.stack_id, &self.logical_id))
+        self.physical_id.clone().unwrap_or_else(|| PhysicalId::of(&self.stack_id, &self.logical_id))
     }
 
     /// The moment from which on nobody listens: the resource's `ServiceTimeout` after the URL was signed, or the URL's own
     /// end. `None` if the URL doesn't tell.
     pub(crate) fn listens_until(&self) -> Option<SystemTime> {
         let (signed, expires) = (self.url.signed_at()?, self.url.expires_after());
-        Some(
-            signed
-                + self
-                    .service_timeout
-                    .min(expires.unwrap_or(self.service_timeout)),
-        )
+        Some(signed + self.service_timeout.min(expires.unwrap_or(self.service_timeout)))
     }
 
     /// Whether that moment is over.
     pub(crate) fn has_stopped_listening(&self) -> bool {
-        self.listens_until()
-            .is_some_and(|until| until <= SystemTime::now())
+        self.listens_until().is_some_and(|until| until <= SystemTime::now())
     }
 }
 
@@ -89,9 +72,7 @@ fn service_timeout(event: &Value) -> Option<Duration> {
         Value::String(text) => text.parse().ok()?,
         number => number.as_u64()?,
     };
-    (1..=3600)
-        .contains(&seconds)
-        .then(|| Duration::from_secs(seconds))
+    (1..=3600).contains(&seconds).then(|| Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -114,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_url_is_taken_out_of_the_event() {
-        let mut event = json!({ "ResponseURL": "https://host/path?secret", "StackId": "arn:x:stack/name/uuid" });
+        let mut event =
+            json!({ "ResponseURL": "https://host/path?secret", "StackId": "arn:x:stack/name/uuid" });
         let recipient = Recipient::find(&mut event).unwrap().unwrap();
         assert!(!event.to_string().contains("secret"));
         assert_eq!(recipient.stack_name(), "name");
@@ -122,11 +104,7 @@ mod tests {
 
     #[test]
     fn an_event_without_a_url_is_no_custom_resource_request() {
-        assert!(
-            Recipient::find(&mut json!({ "detail-type": "…" }))
-                .unwrap()
-                .is_none()
-        );
+        assert!(Recipient::find(&mut json!({ "detail-type": "…" })).unwrap().is_none());
         assert!(Recipient::find(&mut json!("text")).unwrap().is_none());
         assert!(Recipient::find(&mut json!({ "ResponseURL": 7 })).is_err());
     }
@@ -134,24 +112,12 @@ mod tests {
     #[test]
     fn somebody_listens_for_the_service_timeout_or_until_the_url_expires() {
         let url = "https://host/?X-Amz-Date=20261121T000000Z&X-Amz-Expires=7200";
-        assert_eq!(
-            listens_for(url, &json!({ "ServiceTimeout": "960" })),
-            Some(960)
-        );
-        assert_eq!(
-            listens_for(url, &json!({ "ServiceTimeout": 960 })),
-            Some(960)
-        );
+        assert_eq!(listens_for(url, &json!({ "ServiceTimeout": "960" })), Some(960));
+        assert_eq!(listens_for(url, &json!({ "ServiceTimeout": 960 })), Some(960));
         assert_eq!(listens_for(url, &json!({})), Some(3600));
-        assert_eq!(
-            listens_for(url, &json!({ "ServiceTimeout": "99999" })),
-            Some(3600)
-        );
+        assert_eq!(listens_for(url, &json!({ "ServiceTimeout": "99999" })), Some(3600));
         let short = "https://host/?X-Amz-Expires=300&X-Amz-Date=20261121T000000Z";
-        assert_eq!(
-            listens_for(short, &json!({ "ServiceTimeout": "960" })),
-            Some(300)
-        );
+        assert_eq!(listens_for(short, &json!({ "ServiceTimeout": "960" })), Some(300));
         let dateless = "https://host/path";
         assert_eq!(listens_for(dateless, &json!({})), None);
     }

@@ -45,22 +45,12 @@ impl ResponseUrl {
 
     /// How long it can be used from then on, by its `X-Amz-Expires`.
     pub(crate) fn expires_after(&self) -> Option<Duration> {
-        self.parameter("X-Amz-Expires")?
-            .parse()
-            .ok()
-            .map(Duration::from_secs)
+        self.parameter("X-Amz-Expires")?.parse().ok().map(Duration::from_secs)
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
-        let pairs = self
-            .0
-            .query()?
-            .split('&')
-            .filter_map(|pair| pair.split_once('='));
-        pairs
-            .into_iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        let pairs = self.0.query()?.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -83,7 +73,8 @@ impl fmt::Debug for ResponseUrl {
 mod tests {
     use super::*;
 
-    const SIGNED: &str = "https://bucket.s3.amazonaws.com/arn%3Aaws%7CDbInit%7Cb2c?X-Amz-Signature=51%2Bgn&Expires=7200";
+    const SIGNED: &str =
+        "https://bucket.s3.amazonaws.com/arn%3Aaws%7CDbInit%7Cb2c?X-Amz-Signature=51%2Bgn&Expires=7200";
 
     #[test]
     fn path_and_query_are_kept_byte_for_byte() {
@@ -99,13 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused_without_being_repeated() {
-        for text in [
-            "",
-            "/path?X-Amz-Signature=secret",
-            "ftp://host/secret",
-            "https:///secret",
-            "not a url secret",
-        ] {
+        for text in
+            ["", "/path?X-Amz-Signature=secret", "ftp://host/secret", "https:///secret", "not a url secret"]
+        {
             let error = ResponseUrl::parse(text).unwrap_err();
             assert!(!error.to_string().contains("secret"), "{text}");
         }

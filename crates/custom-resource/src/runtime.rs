@@ -27,25 +27,14 @@ where
     logging::init(crates);
     let guard = Arc::new(Guard::new(construct));
     // On the heap, since the whole request in one type is too deep for the compiler to lay out.
-    let service = service_fn(
-        move |LambdaEvent { payload, context }: LambdaEvent<Value>| {
-            let guard = Arc::clone(&guard);
-            async move {
-                guard
-                    .handle(payload, &context)
-                    .await
-                    .map_err(|error| diagnostic(&error))
-            }
-            .boxed_local()
-        },
-    );
+    let service = service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Value>| {
+        let guard = Arc::clone(&guard);
+        async move { guard.handle(payload, &context).await.map_err(|error| diagnostic(&error)) }.boxed_local()
+    });
     lambda_runtime::run(service).await
 }
 
 /// What Lambda is told of an error, and shows whoever called: all its causes.
 fn diagnostic(error: &anyhow::Error) -> Diagnostic {
-    Diagnostic {
-        error_type: "HandlerError".to_owned(),
-        error_message: format!("{error:#}"),
-    }
+    Diagnostic { error_type: "HandlerError".to_owned(), error_message: format!("{error:#}") }
 }

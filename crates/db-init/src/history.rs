@@ -21,15 +21,9 @@ fn table(database: &Identifier) -> String {
 
 /// The migrations that were applied, oldest first; none if the database or the table isn't there yet.
 pub(crate) async fn applied(worker: &mut Worker, database: &Identifier) -> Result<Vec<Step>> {
-    match worker
-        .get_applied_migrations(&table(database))
-        .await
-        .map_err(|error| stopped(&error))
-    {
+    match worker.get_applied_migrations(&table(database)).await.map_err(|error| stopped(&error)) {
         Err(Stopped { failure, .. }) if failure.is_missing_table() => Ok(Vec::new()),
-        Err(Stopped { failure, .. }) => {
-            Err(failure).context("reading which migrations were applied")
-        }
+        Err(Stopped { failure, .. }) => Err(failure).context("reading which migrations were applied"),
         Ok(applied) => Ok(applied),
     }
 }
@@ -60,26 +54,17 @@ fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
             Some((number, at)) => (number, format!(": statement {number}, {}", at.shown())),
             None => (0, String::new()),
         },
-        At::After => (
-            statements.len() + 1,
-            ": its entry in the history".to_owned(),
-        ),
+        At::After => (statements.len() + 1, ": its entry in the history".to_owned()),
     };
     let doing = format!("applying migration {step}{place}");
     if !failure.is_loss() {
-        let stay = if lost_in > 1 {
-            " (the statements before it stay)"
-        } else {
-            ""
-        };
+        let stay = if lost_in > 1 { " (the statements before it stay)" } else { "" };
         return Error::new(failure).context(format!("{doing}{stay}"));
     }
     if may_repeat(&statements, lost_in) {
         return Error::new(failure).context(doing);
     }
-    anyhow!(
-        "{doing}: {failure}. The statements before it may have stayed: look before you try again"
-    )
+    anyhow!("{doing}: {failure}. The statements before it may have stayed: look before you try again")
 }
 
 /// Whether a migration whose connection was lost in this statement can run again from its first one: nothing of it stayed,
@@ -93,10 +78,7 @@ fn stopped(error: &refinery::Error) -> Stopped {
         Kind::Connection(_, cause) => cause.downcast_ref::<Stopped>().cloned(),
         _ => None,
     };
-    own.unwrap_or_else(|| Stopped {
-        at: At::Before,
-        failure: Failure::Driver(error.to_string()),
-    })
+    own.unwrap_or_else(|| Stopped { at: At::Before, failure: Failure::Driver(error.to_string()) })
 }
 
 /// The steps of a list of migrations.
@@ -122,9 +104,9 @@ pub(crate) fn pending(applied: &[Step], listed: Vec<Step>) -> Result<Vec<Step>> 
             Some(done) if done.name() == step.name() => bail!(
                 "migration {step} was edited after it was applied: put its old text back, and the change into a new one"
             ),
-            Some(done) => bail!(
-                "migration {step} was applied under the name {done}: put its old name and text back"
-            ),
+            Some(done) => {
+                bail!("migration {step} was applied under the name {done}: put its old name and text back")
+            }
             None => match last {
                 Some(last) if last.version() > step.version() => bail!(
                     "migration {step} comes too late, since {last} was applied before it: give it a higher version"
@@ -150,19 +132,13 @@ mod tests {
     }
 
     fn pending_names(applied: &[Step], listed: &[Step]) -> Result<Vec<String>> {
-        Ok(pending(applied, listed.to_vec())?
-            .iter()
-            .map(ToString::to_string)
-            .collect())
+        Ok(pending(applied, listed.to_vec())?.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn what_was_applied_is_not_pending() {
         let all = [step("V1__a", "A"), step("V2__b", "B"), step("V3__c", "C")];
-        assert_eq!(
-            pending_names(&[], &all).unwrap(),
-            ["V1__a", "V2__b", "V3__c"]
-        );
+        assert_eq!(pending_names(&[], &all).unwrap(), ["V1__a", "V2__b", "V3__c"]);
         assert_eq!(pending_names(&all[..2], &all).unwrap(), ["V3__c"]);
         assert!(pending_names(&all, &all).unwrap().is_empty());
     }
@@ -217,10 +193,7 @@ mod tests {
 
     #[test]
     fn a_failing_statement_is_named_without_its_values() {
-        let refused = Failure::Server {
-            code: 1146,
-            message: "No such table".to_owned(),
-        };
+        let refused = Failure::Server { code: 1146, message: "No such table".to_owned() };
         let sql = "CREATE TABLE a (b INT); INSERT INTO nowhere VALUES ('hunter2')";
         let error = lost(sql, At::Within(vec![false]), refused);
         assert_eq!(

@@ -69,10 +69,7 @@ impl FromStr for Identifier {
             Err(InvalidIdentifier::Character)
         } else if name.ends_with(' ') {
             Err(InvalidIdentifier::TrailingSpace)
-        } else if SYSTEM
-            .iter()
-            .any(|system| name.eq_ignore_ascii_case(system))
-        {
+        } else if SYSTEM.iter().any(|system| name.eq_ignore_ascii_case(system)) {
             Err(InvalidIdentifier::System)
         } else {
             Ok(Self(name.to_owned()))

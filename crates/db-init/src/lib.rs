@@ -114,17 +114,11 @@ impl<S: Secrets> DbInit<S> {
             None => None,
         };
         let server = Server::new(wanted, credentials)?;
-        let preparation = Preparation {
-            wanted,
-            user: user.as_ref(),
-            deadline,
-        };
+        let preparation = Preparation { wanted, user: user.as_ref(), deadline };
         let mut lost = false;
         for pause in PAUSES.map(Duration::from_secs) {
             match attempt(&server, &preparation).await? {
-                Err(error)
-                    if is_worth_another_try(&error, lost) && deadline.remaining() > pause =>
-                {
+                Err(error) if is_worth_another_try(&error, lost) && deadline.remaining() > pause => {
                     info!(error = %format_args!("{error:#}"), "the connection was lost: all again");
                     lost = true;
                     sleep(pause).await;
@@ -137,9 +131,7 @@ impl<S: Secrets> DbInit<S> {
 
     async fn credentials(&self, arn: &str, deadline: Deadline) -> Result<Credentials> {
         let read = Credentials::read(&self.secrets, arn);
-        deadline
-            .limit(format!("reading the secret {arn}"), read)
-            .await
+        deadline.limit(format!("reading the secret {arn}"), read).await
     }
 }
 
@@ -211,15 +203,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn both_secrets_are_read_at_once() {
-        let wanted =
-            json!({ "SecretArn": "own", "ReplicationUserSecretArn": "user", "Database": "shop" });
+        let wanted = json!({ "SecretArn": "own", "ReplicationUserSecretArn": "user", "Database": "shop" });
         let wanted = serde_json::from_value(wanted).unwrap();
         let deadline = Deadline::after(Duration::from_secs(60));
         let handler = DbInit::new(Two(Barrier::new(2)));
         let error = handler.make_ready(&wanted, deadline).await.unwrap_err();
-        assert_eq!(
-            format!("{error:#}"),
-            "reading the secret own: its value is no JSON object"
-        );
+        assert_eq!(format!("{error:#}"), "reading the secret own: its value is no JSON object");
     }
 }

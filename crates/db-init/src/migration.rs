@@ -56,9 +56,7 @@ impl FromStr for Name {
         if (1..=255).contains(&text.len()) && text.chars().all(word) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!(
-                "{text:?} is no name of 1 to 255 letters, digits and underscores"
-            ))
+            Err(format!("{text:?} is no name of 1 to 255 letters, digits and underscores"))
         }
     }
 }
@@ -78,11 +76,7 @@ impl FromStr for Sql {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        if text.trim().is_empty() {
-            Err("there is no statement in it")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        if text.trim().is_empty() { Err("there is no statement in it") } else { Ok(Self(text.to_owned())) }
     }
 }
 
@@ -170,19 +164,13 @@ mod tests {
             migration(&json!("20260131120000"), "payments")
         ]));
         let names: Vec<_> = list.unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            names,
-            ["V1__orders", "V3__lines", "V20260131120000__payments"]
-        );
+        assert_eq!(names, ["V1__orders", "V3__lines", "V20260131120000__payments"]);
     }
 
     #[test]
     fn a_version_that_does_not_rise_is_refused_with_its_path() {
         for second in [json!("2"), json!("1")] {
-            let error = parse(&json!([
-                migration(&json!("2"), "a"),
-                migration(&second, "b")
-            ]));
+            let error = parse(&json!([migration(&json!("2"), "a"), migration(&second, "b")]));
             let error = error.unwrap_err();
             assert!(
                 error.starts_with("migrations[1]: V") && error.contains("versions have to rise"),

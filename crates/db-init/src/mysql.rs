@@ -53,9 +53,8 @@ impl Session {
     /// Connects; for as long as `patience` lasts, waits for a server that isn't up yet.
     pub(crate) async fn open(server: &Server, patience: Duration) -> Result<Self> {
         let opts = Opts::from(server.options());
-        let conn = connect_patiently(&opts, patience)
-            .await
-            .with_context(|| format!("connecting to {server}"))?;
+        let conn =
+            connect_patiently(&opts, patience).await.with_context(|| format!("connecting to {server}"))?;
         Ok(Self { conn, opts })
     }
 
@@ -118,10 +117,8 @@ impl Session {
             .with_context(|| format!("setting the {RETENTION} to {hours}"))?;
         let rows = self.rows("CALL mysql.rds_show_configuration").await;
         let rows = rows.with_context(|| format!("reading back the {RETENTION}"))?;
-        let kept = rows
-            .iter()
-            .find(|row| text(row, 0).as_deref() == Some(RETENTION))
-            .and_then(|row| text(row, 1));
+        let kept =
+            rows.iter().find(|row| text(row, 0).as_deref() == Some(RETENTION)).and_then(|row| text(row, 1));
         match kept {
             Some(kept) if kept == hours.to_string() => Ok(()),
             kept => bail!(
@@ -208,9 +205,6 @@ mod tests {
     #[test]
     fn a_database_is_created_under_its_quoted_name() {
         let name: Identifier = "a`b".parse().unwrap();
-        assert_eq!(
-            create_database(&name),
-            "CREATE DATABASE IF NOT EXISTS `a``b`"
-        );
+        assert_eq!(create_database(&name), "CREATE DATABASE IF NOT EXISTS `a``b`");
     }
 }

@@ -41,21 +41,14 @@ mod tests {
     use super::*;
 
     /// Fails like this until `after` have passed; the result, the number of attempts and the time it took.
-    async fn tried(
-        after: Duration,
-        error: &'static str,
-    ) -> (Result<(), &'static str>, u32, Duration) {
+    async fn tried(after: Duration, error: &'static str) -> (Result<(), &'static str>, u32, Duration) {
         let (start, attempts) = (Instant::now(), Cell::new(0));
         let result = keep_trying(
             Duration::from_secs(120),
             |error| *error == "refused",
             || async {
                 attempts.set(attempts.get() + 1);
-                if start.elapsed() < after {
-                    Err(error)
-                } else {
-                    Ok(())
-                }
+                if start.elapsed() < after { Err(error) } else { Ok(()) }
             },
         );
         let result = result.await;

@@ -35,37 +35,18 @@ struct Findings {
 
 impl Preparation<'_> {
     /// Does it.
-    pub(crate) async fn run(
-        &self,
-        session: &mut Session,
-        worker: &mut Worker,
-    ) -> Result<Attributes> {
-        let Self {
-            wanted,
-            user,
-            deadline,
-        } = self;
+    pub(crate) async fn run(&self, session: &mut Session, worker: &mut Worker) -> Result<Attributes> {
+        let Self { wanted, user, deadline } = self;
         let database = &wanted.database;
         let wait = deadline.remaining().saturating_sub(AFTER_THE_LOCK);
         let locking = format!("locking database {database}");
-        deadline
-            .limit(locking, session.lock(database, wait))
-            .await?;
-        let found = deadline
-            .limit("looking at the server", self.look(session, worker))
-            .await?;
+        deadline.limit(locking, session.lock(database, wait)).await?;
+        let found = deadline.limit("looking at the server", self.look(session, worker)).await?;
 
         let hours = wanted.binlog_retention_hours;
-        deadline
-            .limit(
-                "setting the binlog's retention",
-                session.keep_binlogs(hours),
-            )
-            .await?;
+        deadline.limit("setting the binlog's retention", session.keep_binlogs(hours)).await?;
         let creating = format!("creating database {database}");
-        deadline
-            .limit(creating, session.create_database(database))
-            .await?;
+        deadline.limit(creating, session.create_database(database)).await?;
         for step in &found.pending {
             let applying = format!("applying migration {step}");
             let apply = history::apply(worker, step, database);
@@ -85,10 +66,7 @@ impl Preparation<'_> {
             .with("BinlogFormat", variable("binlog_format"))
             .with("BinlogRetentionHours", hours.get())
             .with("BinlogPosition", position)
-            .with(
-                "SchemaVersion",
-                history::version(found.applied.iter().chain(&found.pending)),
-            ))
+            .with("SchemaVersion", history::version(found.applied.iter().chain(&found.pending))))
     }
 
     /// Looks whether all of it can be done.
@@ -113,11 +91,6 @@ impl Preparation<'_> {
             migrations.pending = pending.len(),
             "the server is ready"
         );
-        Ok(Findings {
-            variables,
-            applied,
-            pending,
-            grants,
-        })
+        Ok(Findings { variables, applied, pending, grants })
     }
 }

@@ -172,8 +172,7 @@ mod tests {
     #[test]
     fn scalars_are_taken_in_both_spellings() {
         for value in [json!("2160"), json!(2160)] {
-            let properties =
-                parse(&json!({ "BinlogRetentionHours": value, "Port": value })).unwrap();
+            let properties = parse(&json!({ "BinlogRetentionHours": value, "Port": value })).unwrap();
             assert_eq!(properties.binlog_retention_hours.get(), 2160);
             assert_eq!(properties.port.unwrap().get(), 2160);
         }
@@ -181,19 +180,10 @@ mod tests {
 
     #[test]
     fn retention_out_of_bounds_is_refused_with_the_bounds() {
-        for value in [
-            json!("0"),
-            json!(2161),
-            json!("a day"),
-            json!("24.5"),
-            json!(-1),
-        ] {
+        for value in [json!("0"), json!(2161), json!("a day"), json!("24.5"), json!(-1)] {
             let error = parse(&json!({ "BinlogRetentionHours": value })).unwrap_err();
             assert!(error.starts_with("BinlogRetentionHours: "), "{error}");
-            assert!(
-                error.ends_with("is no number of hours from 1 to 2160"),
-                "{error}"
-            );
+            assert!(error.ends_with("is no number of hours from 1 to 2160"), "{error}");
         }
     }
 
@@ -216,10 +206,7 @@ mod tests {
         }
         for bad in ["", "db:3306", "mysql://db", "user@db", "a b"] {
             let error = host(bad).unwrap_err();
-            assert!(
-                error.starts_with("Host: a host name or an address"),
-                "{error}"
-            );
+            assert!(error.starts_with("Host: a host name or an address"), "{error}");
         }
     }
 
@@ -234,11 +221,6 @@ mod tests {
         let error = parse(&json!({ "Retention": "24" })).unwrap_err();
         assert!(error.contains("unknown field `Retention`"), "{error}");
         let error = serde_json::from_value::<Properties>(json!({ "SecretArn": "arn" }));
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .contains("missing field `Database`")
-        );
+        assert!(error.unwrap_err().to_string().contains("missing field `Database`"));
     }
 }

@@ -32,12 +32,7 @@ pub(crate) struct NotReady(pub(crate) Vec<String>);
 ///
 /// Global values count, not this session's: they are what DMS's session gets.
 pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
-    let value = |name: &str| {
-        variables
-            .get(name)
-            .map_or("unknown", String::as_str)
-            .to_uppercase()
-    };
+    let value = |name: &str| variables.get(name).map_or("unknown", String::as_str).to_uppercase();
     let on = |name: &str| matches!(value(name).as_str(), "ON" | "1");
     let mut found = Vec::new();
 
@@ -89,26 +84,20 @@ pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
 
 /// Whether the server is MariaDB.
 pub(crate) fn is_mariadb(variables: &Variables) -> bool {
-    variables
-        .get("version")
-        .is_some_and(|it| it.contains("MariaDB"))
+    variables.get("version").is_some_and(|it| it.contains("MariaDB"))
 }
 
 /// Says that the server is too old, if it is.
 fn too_old(variables: &Variables) -> Option<String> {
     let version = variables.get("version")?;
-    let (name, oldest) = if is_mariadb(variables) {
-        ("MariaDB", OLDEST_MARIADB)
-    } else {
-        ("MySQL", OLDEST_MYSQL)
-    };
+    let (name, oldest) =
+        if is_mariadb(variables) { ("MariaDB", OLDEST_MARIADB) } else { ("MySQL", OLDEST_MYSQL) };
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
     let mut next = || numbers.next()?.parse::<u32>().ok();
     let found = (next()?, next()?);
     let (major, minor) = oldest;
-    (found < oldest).then(|| {
-        format!("the server is {name} {version}: upgrade the engine to {major}.{minor} or later")
-    })
+    (found < oldest)
+        .then(|| format!("the server is {name} {version}: upgrade the engine to {major}.{minor} or later"))
 }
 
 #[cfg(test)]
@@ -152,18 +141,10 @@ mod tests {
             ("log_bin", "OFF", "binlog_format=ROW"),
             ("binlog_format", "MIXED", "binlog_format=ROW"),
             ("binlog_row_image", "MINIMAL", "binlog_row_image=FULL"),
-            (
-                "binlog_transaction_compression",
-                "ON",
-                "binlog_transaction_compression=0",
-            ),
+            ("binlog_transaction_compression", "ON", "binlog_transaction_compression=0"),
             ("innodb_read_only", "ON", "writer"),
             ("read_only", "ON", "writer"),
-            (
-                "binlog_row_value_options",
-                "PARTIAL_JSON",
-                "binlog_row_value_options",
-            ),
+            ("binlog_row_value_options", "PARTIAL_JSON", "binlog_row_value_options"),
         ] {
             let found = with(name, value);
             assert_eq!(found.len(), 1, "{name}: {found:?}");
@@ -179,20 +160,11 @@ mod tests {
 
     #[test]
     fn servers_that_are_too_old_are_told_what_is_old_enough() {
-        for ready in [
-            "5.7.12",
-            "8.0.39",
-            "9.7.0-1",
-            "10.11.19-MariaDB-0+deb12u1-log",
-            "it",
-        ] {
+        for ready in ["5.7.12", "8.0.39", "9.7.0-1", "10.11.19-MariaDB-0+deb12u1-log", "it"] {
             assert!(with("version", ready).is_empty(), "{ready}");
         }
         let old = with("version", "5.6.51-log");
-        assert!(
-            old[0].contains("MySQL 5.6.51-log: upgrade the engine to 5.7"),
-            "{old:?}"
-        );
+        assert!(old[0].contains("MySQL 5.6.51-log: upgrade the engine to 5.7"), "{old:?}");
         let old = with("version", "10.3.39-MariaDB");
         assert!(old[0].contains("10.4 or later"), "{old:?}");
     }

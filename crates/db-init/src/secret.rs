@@ -93,8 +93,7 @@ impl Credentials {
     /// Says which secret, and which of its fields, but nothing of what it holds.
     pub async fn read(secrets: &impl Secrets, arn: &str) -> Result<Self> {
         let read = async { Self::parse(&secrets.text(arn).await?) };
-        read.await
-            .with_context(|| format!("reading the secret {arn}"))
+        read.await.with_context(|| format!("reading the secret {arn}"))
     }
 
     /// Takes a secret's text apart. serde's own errors are not used: they quote what they don't like.
@@ -120,9 +119,7 @@ impl Credentials {
             username: required("username")?,
             password: Password(required("password")?),
             host: optional("host")?.filter(|host| !host.is_empty()),
-            port: port
-                .transpose()
-                .map_err(|_| anyhow!("its field `port` is no port number"))?,
+            port: port.transpose().map_err(|_| anyhow!("its field `port` is no port number"))?,
         })
     }
 }
@@ -163,26 +160,14 @@ mod tests {
     fn what_is_wrong_with_a_secret_is_said_without_its_content() {
         assert_eq!(refused("hunter2"), "its value is no JSON object");
         assert_eq!(refused(r#"["hunter2"]"#), "its value is no JSON object");
-        assert_eq!(
-            refused(r#"{"password":"hunter2"}"#),
-            "it has no field `username`"
-        );
-        assert_eq!(
-            refused(r#"{"username":"hunter2"}"#),
-            "it has no field `password`"
-        );
-        assert_eq!(
-            refused(r#"{"username":"a","password":""}"#),
-            "its field `password` is empty"
-        );
+        assert_eq!(refused(r#"{"password":"hunter2"}"#), "it has no field `username`");
+        assert_eq!(refused(r#"{"username":"hunter2"}"#), "it has no field `password`");
+        assert_eq!(refused(r#"{"username":"a","password":""}"#), "its field `password` is empty");
         assert_eq!(
             refused(r#"{"username":"a","password":"hunter2\u0000"}"#),
             "its field `password` holds a NUL"
         );
-        assert_eq!(
-            refused(r#"{"username":"a","password":["hunter2"]}"#),
-            "its field `password` is no text"
-        );
+        assert_eq!(refused(r#"{"username":"a","password":["hunter2"]}"#), "its field `password` is no text");
         assert_eq!(
             refused(r#"{"username":"a","password":"b","port":"hunter2"}"#),
             "its field `port` is no port number"

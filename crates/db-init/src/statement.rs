@@ -10,9 +10,7 @@ use std::str::Chars;
 const SHOWN: usize = 100;
 
 /// Statements that a lost connection undoes, as long as nothing commits.
-const UNDONE: [&str; 8] = [
-    "DELETE", "DO", "INSERT", "REPLACE", "SELECT", "UPDATE", "VALUES", "WITH",
-];
+const UNDONE: [&str; 8] = ["DELETE", "DO", "INSERT", "REPLACE", "SELECT", "UPDATE", "VALUES", "WITH"];
 
 /// Kinds of stored programs, in the bodies of which semicolons divide nothing.
 const PROGRAMS: [&str; 5] = ["EVENT", "FUNCTION", "PACKAGE", "PROCEDURE", "TRIGGER"];
@@ -56,8 +54,7 @@ impl Statement {
         let mut depth = 0_usize;
         let mut words = self.words.iter().map(String::as_str).peekable();
         while let Some(word) = words.next() {
-            let after_end =
-                word == "END" && words.next_if(|next| OTHER_ENDS.contains(next)).is_some();
+            let after_end = word == "END" && words.next_if(|next| OTHER_ENDS.contains(next)).is_some();
             match word {
                 _ if after_end => {}
                 "BEGIN" | "CASE" => depth += 1,
@@ -82,17 +79,11 @@ impl Statement {
 /// The statement at which the server stopped, and its number from 1 on, after this many results: of each, whether it had
 /// rows. A CALL answers with any number of rows, and then with none. It is the last one if it seems to be beyond that: rows
 /// were under way.
-pub(crate) fn after<'a>(
-    statements: &'a [Statement],
-    results: &[bool],
-) -> Option<(usize, &'a Statement)> {
+pub(crate) fn after<'a>(statements: &'a [Statement], results: &[bool]) -> Option<(usize, &'a Statement)> {
     let mut results = results.iter();
     for (index, statement) in statements.iter().enumerate() {
-        let done = if statement.verb() == "CALL" {
-            results.any(|rows| !rows)
-        } else {
-            results.next().is_some()
-        };
+        let done =
+            if statement.verb() == "CALL" { results.any(|rows| !rows) } else { results.next().is_some() };
         if !done {
             return Some((index + 1, statement));
         }
@@ -156,10 +147,7 @@ fn is_word(c: char) -> bool {
 /// `--` begins a comment only where a space or a control character follows it.
 fn is_comment(rest: &Peekable<Chars<'_>>) -> bool {
     let mut ahead = rest.clone();
-    ahead.next() == Some('-')
-        && ahead
-            .next()
-            .is_none_or(|c| c.is_whitespace() || c.is_control())
+    ahead.next() == Some('-') && ahead.next().is_none_or(|c| c.is_whitespace() || c.is_control())
 }
 
 fn skip_line(rest: &mut Peekable<Chars<'_>>) {
@@ -207,11 +195,7 @@ mod tests {
                    /* ; */ UPDATE t2 SET\n  n = \"ä;\" ;; DO 1--2";
         assert_eq!(
             shown(sql),
-            [
-                "INSERT INTO `a``;b` VALUES (…, …, …, -…)",
-                "UPDATE t2 SET n = …",
-                "DO …--…"
-            ]
+            ["INSERT INTO `a``;b` VALUES (…, …, …, -…)", "UPDATE t2 SET n = …", "DO …--…"]
         );
         assert!(shown(" ;-- nothing").is_empty());
     }

@@ -59,10 +59,7 @@ impl ReplicationUser {
         } else if name.chars().any(|c| c > '\u{ffff}') {
             Err(Unsuitable::Character)
         } else {
-            Ok(Self {
-                name,
-                password: credentials.password,
-            })
+            Ok(Self { name, password: credentials.password })
         }
     }
 
@@ -93,17 +90,11 @@ pub(crate) struct Grant {
 
 impl Grant {
     pub(crate) fn on(on: &str, what: &str) -> Self {
-        Self {
-            on: Some(on.to_owned()),
-            what: what.to_owned(),
-        }
+        Self { on: Some(on.to_owned()), what: what.to_owned() }
     }
 
     pub(crate) fn role(role: String) -> Self {
-        Self {
-            on: None,
-            what: role,
-        }
+        Self { on: None, what: role }
     }
 }
 
@@ -111,10 +102,7 @@ impl Grant {
 ///
 /// # Errors
 /// If the database has a name that no GRANT can spell.
-pub(crate) fn wanted(
-    database: &Identifier,
-    variables: &Variables,
-) -> Result<BTreeSet<Grant>, Unspeakable> {
+pub(crate) fn wanted(database: &Identifier, variables: &Variables) -> Result<BTreeSet<Grant>, Unspeakable> {
     let pattern = pattern(database, variables);
     let length = pattern.chars().count();
     if length > MAX_CHARS {
@@ -212,10 +200,7 @@ mod tests {
 
     fn user(name: &str) -> Result<ReplicationUser, Unsuitable> {
         let secret = serde_json::json!({ "username": name, "password": "hunter2" });
-        ReplicationUser::new(
-            Credentials::parse(&secret.to_string()).unwrap(),
-            "the master",
-        )
+        ReplicationUser::new(Credentials::parse(&secret.to_string()).unwrap(), "the master")
     }
 
     fn variables(pairs: &[(&str, &str)]) -> Variables {
@@ -274,10 +259,7 @@ mod tests {
         ]);
         let wanted = wanted(&"shop".parse().unwrap(), &Variables::new()).unwrap();
         let user = user("dms").unwrap();
-        let statements: Vec<_> = changes(&had, &wanted)
-            .iter()
-            .map(|it| it.sql(&user))
-            .collect();
+        let statements: Vec<_> = changes(&had, &wanted).iter().map(|it| it.sql(&user)).collect();
         assert_eq!(
             statements,
             [
@@ -292,10 +274,8 @@ mod tests {
     fn grants() -> impl Strategy<Value = BTreeSet<Grant>> {
         let on = prop::sample::select(vec![Some("*.*"), Some("`a`.*"), Some("`a`.`t`"), None]);
         let what = prop::sample::select(vec!["SELECT", "INSERT", "GRANT OPTION", "`r`@`%`"]);
-        let grant = (on, what).prop_map(|(on, what)| Grant {
-            on: on.map(str::to_owned),
-            what: what.to_owned(),
-        });
+        let grant =
+            (on, what).prop_map(|(on, what)| Grant { on: on.map(str::to_owned), what: what.to_owned() });
         btree_set(grant, 0..10)
     }
 

@@ -18,8 +18,5 @@ pub(crate) fn patience(refusals: u32) -> Duration {
 
 /// Tasks by their ARNs.
 pub(crate) fn by_arn(tasks: Vec<Task>) -> HashMap<Arn, Task> {
-    tasks
-        .into_iter()
-        .map(|task| (task.arn.clone(), task))
-        .collect()
+    tasks.into_iter().map(|task| (task.arn.clone(), task)).collect()
 }

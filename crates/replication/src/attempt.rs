@@ -28,11 +28,7 @@ pub(crate) enum Phase {
         other_tried: bool,
     },
     /// DMS has taken the start.
-    Started {
-        how: Start,
-        at: Instant,
-        moved: bool,
-    },
+    Started { how: Start, at: Instant, moved: bool },
     /// Nothing is left to do. Whether it runs, and how it was started by this call, if it was.
     Done { runs: bool, by: Option<Start> },
     /// It does not run.
@@ -47,10 +43,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn new(it: StackTask) -> Self {
-        Self {
-            it,
-            phase: Phase::Deciding,
-        }
+        Self { it, phase: Phase::Deciding }
     }
 
     pub(crate) fn is_pending(&self) -> bool {
@@ -66,15 +59,8 @@ impl Attempt {
     /// Gives up: the time is over.
     pub(crate) fn give_up(&mut self, waited: Duration) {
         let mut state = hints::state(&self.it.task);
-        if let Phase::Due {
-            refused: Some(said),
-            ..
-        } = &self.phase
-        {
-            state = format!(
-                "{state}, and DMS does not start it: {}",
-                hints::with_hint(said)
-            );
+        if let Phase::Due { refused: Some(said), .. } = &self.phase {
+            state = format!("{state}, and DMS does not start it: {}", hints::with_hint(said));
         }
         self.phase = Phase::Failed(format!("{state} after {} s of waiting", waited.as_secs()));
     }
@@ -98,10 +84,7 @@ impl Attempt {
                         }
                         return;
                     }
-                    Run::Runs => Phase::Done {
-                        runs: true,
-                        by: None,
-                    },
+                    Run::Runs => Phase::Done { runs: true, by: None },
                     Run::Start(how, _) => Phase::Due {
                         how: how.clone(),
                         not_before: Instant::now(),
@@ -109,10 +92,7 @@ impl Attempt {
                         refused: None,
                         other_tried: false,
                     },
-                    Run::Leave(_) => Phase::Done {
-                        runs: false,
-                        by: None,
-                    },
+                    Run::Leave(_) => Phase::Done { runs: false, by: None },
                     Run::Fail(why) => Phase::Failed((*why).to_owned()),
                 };
                 match (&decision, &task.status) {
@@ -129,10 +109,7 @@ impl Attempt {
                 // What it was before the start may be read for a while after it, a modification included.
                 *moved |= matches!(task.status, TaskStatus::Starting | TaskStatus::Running);
                 let is_present = *moved || at.elapsed() >= LAG;
-                let done = |runs| Phase::Done {
-                    runs,
-                    by: Some(how.clone()),
-                };
+                let done = |runs| Phase::Done { runs, by: Some(how.clone()) };
                 self.phase = match &task.status {
                     TaskStatus::Running if is_present => {
                         info!("task {}: it runs", task.name);
@@ -142,10 +119,7 @@ impl Attempt {
                         info!("task {}: it has finished", task.name);
                         done(false)
                     }
-                    TaskStatus::Stopped
-                    | TaskStatus::Failed
-                    | TaskStatus::FailedMove
-                    | TaskStatus::Ready
+                    TaskStatus::Stopped | TaskStatus::Failed | TaskStatus::FailedMove | TaskStatus::Ready
                         if is_present =>
                     {
                         Phase::Failed(format!("it was started, and {}", hints::state(task)))
@@ -157,10 +131,7 @@ impl Attempt {
             Phase::Due { .. } => match task.status {
                 TaskStatus::Running => {
                     info!("task {}: it runs; somebody else has started it", task.name);
-                    self.phase = Phase::Done {
-                        runs: true,
-                        by: None,
-                    };
+                    self.phase = Phase::Done { runs: true, by: None };
                 }
                 TaskStatus::Deleting => {
                     self.phase = Phase::Failed("it is being deleted".to_owned());
@@ -173,41 +144,19 @@ impl Attempt {
 
     /// Asks DMS to start the task, if that is due. The task, if DMS says that its connections aren't tested.
     pub(crate) async fn start<T: Tasks>(&mut self, dms: &T) -> Option<Task> {
-        let Phase::Due {
-            how,
-            refusals,
-            refused,
-            other_tried,
-            ..
-        } = self.phase.clone()
-        else {
+        let Phase::Due { how, refusals, refused, other_tried, .. } = self.phase.clone() else {
             return None;
         };
         let task = &self.it.task;
         let mut untested = None;
         self.phase = match dms.start(&task.arn, &how).await {
             Ok(()) => {
-                info!(
-                    "task {}: {}",
-                    task.name,
-                    if how == Start::Resume {
-                        "resuming"
-                    } else {
-                        "starting"
-                    }
-                );
-                Phase::Started {
-                    how,
-                    at: Instant::now(),
-                    moved: false,
-                }
+                info!("task {}: {}", task.name, if how == Start::Resume { "resuming" } else { "starting" });
+                Phase::Started { how, at: Instant::now(), moved: false }
             }
             Err(TasksError::WrongStart(message)) => match other_way(&how, task) {
                 Some(other) if !other_tried => {
-                    info!(
-                        "task {}: DMS wants the other way to start: {message}",
-                        task.name
-                    );
+                    info!("task {}: DMS wants the other way to start: {message}", task.name);
                     Phase::Due {
                         how: other,
                         not_before: Instant::now(),
@@ -222,18 +171,9 @@ impl Attempt {
                 info!("task {}: DMS does not start it now: {message}", task.name);
                 untested = message.contains("Test connection").then(|| task.clone());
                 let not_before = Instant::now() + patience(refusals);
-                Phase::Due {
-                    how,
-                    not_before,
-                    refusals: refusals + 1,
-                    refused: Some(message),
-                    other_tried,
-                }
+                Phase::Due { how, not_before, refusals: refusals + 1, refused: Some(message), other_tried }
             }
-            Err(error) => Phase::Failed(hints::with_hint(&format!(
-                "{:#}",
-                anyhow::Error::new(error)
-            ))),
+            Err(error) => Phase::Failed(hints::with_hint(&format!("{:#}", anyhow::Error::new(error)))),
         };
         untested
     }

@@ -38,12 +38,7 @@ pub enum Stage {
 
 impl fmt::Display for ResourceChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            action,
-            logical_id,
-            resource_type,
-            ..
-        } = self;
+        let Self { action, logical_id, resource_type, .. } = self;
         write!(f, "{action} {logical_id} ({resource_type})")?;
         match self.replacement.as_deref() {
             Some("True") => f.write_str(", which is replaced"),
@@ -63,14 +58,8 @@ pub enum Change {
 }
 
 /// The scopes that leave a resource as it is for its users.
-const HARMLESS: [&str; 6] = [
-    "Metadata",
-    "CreationPolicy",
-    "UpdatePolicy",
-    "DeletionPolicy",
-    "UpdateReplacePolicy",
-    "Tags",
-];
+const HARMLESS: [&str; 6] =
+    ["Metadata", "CreationPolicy", "UpdatePolicy", "DeletionPolicy", "UpdateReplacePolicy", "Tags"];
 
 pub(crate) const TASK: &str = "AWS::DMS::ReplicationTask";
 const ENDPOINT: &str = "AWS::DMS::Endpoint";
@@ -95,17 +84,11 @@ impl ResourceChange {
             HARMLESS.contains(&scope.as_str()) || name.as_deref() == Some("Tags")
         };
         // A change that doesn't say what it is may be any.
-        let by_scope = !self.scope.is_empty()
-            && self
-                .scope
-                .iter()
-                .all(|scope| HARMLESS.contains(&scope.as_str()));
+        let by_scope =
+            !self.scope.is_empty() && self.scope.iter().all(|scope| HARMLESS.contains(&scope.as_str()));
         let by_details = !self.details.is_empty() && self.details.iter().all(tags_only);
         (by_scope || by_details)
-            && self
-                .replacement
-                .as_deref()
-                .is_none_or(|replacement| replacement == "False")
+            && self.replacement.as_deref().is_none_or(|replacement| replacement == "False")
     }
 }
 
@@ -148,9 +131,7 @@ impl Change {
         };
         let taking = if undoing { "Add" } else { "Remove" };
         changes.iter().any(|change| {
-            change.resource_type == TASK
-                && change.logical_id == logical_id
-                && change.action == taking
+            change.resource_type == TASK && change.logical_id == logical_id && change.action == taking
         })
     }
 
@@ -159,9 +140,8 @@ impl Change {
         let Self::Known(changes) = self else {
             return None;
         };
-        let change = changes
-            .iter()
-            .find(|change| change.resource_type == TASK && change.logical_id == logical_id)?;
+        let change =
+            changes.iter().find(|change| change.resource_type == TASK && change.logical_id == logical_id)?;
         change
             .physical_id
             .as_deref()

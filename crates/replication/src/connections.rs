@@ -52,22 +52,14 @@ impl Connections {
         dms: &T,
         tasks: &[Task],
     ) -> anyhow::Result<Vec<Readiness>> {
-        let endpoints: BTreeSet<&Arn> = tasks
-            .iter()
-            .flat_map(|task| [&task.source, &task.target])
-            .collect();
+        let endpoints: BTreeSet<&Arn> = tasks.iter().flat_map(|task| [&task.source, &task.target]).collect();
         let endpoints: Vec<Arn> = endpoints.into_iter().cloned().collect();
         if endpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let found = dms
-            .connections(&endpoints)
-            .await
-            .context("reading the connections of the endpoints")?;
-        let found: HashMap<Route, Connection> = found
-            .into_iter()
-            .map(|it| ((it.endpoint.clone(), it.instance.clone()), it))
-            .collect();
+        let found = dms.connections(&endpoints).await.context("reading the connections of the endpoints")?;
+        let found: HashMap<Route, Connection> =
+            found.into_iter().map(|it| ((it.endpoint.clone(), it.instance.clone()), it)).collect();
         let mut readiness = HashMap::new();
         let mut untested = Vec::new();
         for route in tasks.iter().flat_map(routes).collect::<BTreeSet<Route>>() {
@@ -81,8 +73,7 @@ impl Connections {
         }
         readiness.extend(self.test(dms, untested).await);
         let worst = |task: &Task| {
-            let both = routes(task)
-                .map(|route| readiness.get(&route).cloned().unwrap_or(Readiness::Testing));
+            let both = routes(task).map(|route| readiness.get(&route).cloned().unwrap_or(Readiness::Testing));
             let [source, target] = both;
             match (source, target) {
                 (Readiness::Failed(why), _) | (_, Readiness::Failed(why)) => Readiness::Failed(why),
@@ -117,10 +108,7 @@ impl Connections {
                 let why = connection
                     .and_then(|connection| connection.last_failure.as_deref())
                     .unwrap_or("(no message)");
-                Some(Readiness::Failed(format!(
-                    "the connection test of endpoint {} failed: {why}",
-                    route.0
-                )))
+                Some(Readiness::Failed(format!("the connection test of endpoint {} failed: {why}", route.0)))
             }
             // A failure of the past is worth another test.
             _ if !has_asked || is_result => None,
@@ -129,19 +117,12 @@ impl Connections {
     }
 
     /// Asks for tests, with the statuses that DMS reported before.
-    async fn test<T: Tasks>(
-        &mut self,
-        dms: &T,
-        untested: Vec<(Route, String)>,
-    ) -> Vec<(Route, Readiness)> {
+    async fn test<T: Tasks>(&mut self, dms: &T, untested: Vec<(Route, String)>) -> Vec<(Route, Readiness)> {
         let tests = untested.into_iter().map(|(route, before)| async move {
             let asked = dms.test_connection(&route.0, &route.1).await;
             (route, before, asked)
         });
-        let tests: Vec<_> = iter(tests.collect::<Vec<_>>())
-            .buffer_unordered(CONCURRENCY)
-            .collect()
-            .await;
+        let tests: Vec<_> = iter(tests.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY).collect().await;
         let mut readiness = Vec::new();
         for (route, before, asked) in tests {
             let endpoint = &route.0;
@@ -159,8 +140,7 @@ impl Connections {
             };
             let at = Instant::now();
             let moved = false;
-            self.asked
-                .insert(route.clone(), Asked { at, before, moved });
+            self.asked.insert(route.clone(), Asked { at, before, moved });
             readiness.push((route, now));
         }
         readiness
@@ -168,8 +148,5 @@ impl Connections {
 }
 
 fn routes(task: &Task) -> [Route; 2] {
-    [
-        (task.source.clone(), task.instance.clone()),
-        (task.target.clone(), task.instance.clone()),
-    ]
+    [(task.source.clone(), task.instance.clone()), (task.target.clone(), task.instance.clone())]
 }

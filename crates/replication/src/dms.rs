@@ -30,9 +30,7 @@ pub struct Dms(Client);
 impl Dms {
     pub(crate) fn new(config: &SdkConfig) -> Self {
         // Without this the SDK doesn't retry, and so doesn't pause, when too many calls of a process were throttled.
-        let unbounded = RetryPartition::custom("dms")
-            .token_bucket(TokenBucket::unlimited())
-            .build();
+        let unbounded = RetryPartition::custom("dms").token_bucket(TokenBucket::unlimited()).build();
         let config = config::Builder::from(config).retry_partition(unbounded);
         Self(Client::from_conf(config.build()))
     }
@@ -73,47 +71,28 @@ impl Tasks for Dms {
 
     async fn mark(&self, task: &Arn, request_id: &str) -> Result<(), TasksError> {
         let tag = Tag::builder().key(PAUSE_MARK).value(request_id).build();
-        let call = self
-            .0
-            .add_tags_to_resource()
-            .resource_arn(task.as_str())
-            .tags(tag);
+        let call = self.0.add_tags_to_resource().resource_arn(task.as_str()).tags(tag);
         patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn unmark(&self, task: &Arn) -> Result<(), TasksError> {
-        let call = self
-            .0
-            .remove_tags_from_resource()
-            .resource_arn(task.as_str())
-            .tag_keys(PAUSE_MARK);
+        let call = self.0.remove_tags_from_resource().resource_arn(task.as_str()).tag_keys(PAUSE_MARK);
         patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn stop(&self, task: &Arn) -> Result<(), TasksError> {
-        let call = self
-            .0
-            .stop_replication_task()
-            .replication_task_arn(task.as_str());
+        let call = self.0.stop_replication_task().replication_task_arn(task.as_str());
         patiently(|| call.clone().send()).await.map(drop)
     }
 
     async fn start(&self, task: &Arn, how: &Start) -> Result<(), TasksError> {
         let (kind, position) = match how {
             Start::First => (StartReplicationTaskTypeValue::StartReplication, None),
-            Start::At(position) => (
-                StartReplicationTaskTypeValue::StartReplication,
-                Some(position.clone()),
-            ),
+            Start::At(position) => (StartReplicationTaskTypeValue::StartReplication, Some(position.clone())),
             Start::Resume => (StartReplicationTaskTypeValue::ResumeProcessing, None),
         };
-        let call = self
-            .0
-            .start_replication_task()
-            .replication_task_arn(task.as_str());
-        let call = call
-            .start_replication_task_type(kind)
-            .set_cdc_start_position(position);
+        let call = self.0.start_replication_task().replication_task_arn(task.as_str());
+        let call = call.start_replication_task_type(kind).set_cdc_start_position(position);
         patiently(|| call.clone().send()).await.map(drop)
     }
 
@@ -169,31 +148,19 @@ fn or_none<T>(found: Result<Vec<T>, TasksError>) -> Result<Vec<T>, TasksError> {
 
 fn filter(name: &str, arns: &[Arn]) -> anyhow::Result<Filter> {
     let values = arns.iter().map(|arn| arn.as_str().to_owned()).collect();
-    Filter::builder()
-        .name(name)
-        .set_values(Some(values))
-        .build()
-        .context("building a filter")
+    Filter::builder().name(name).set_values(Some(values)).build().context("building a filter")
 }
 
 fn task(task: types::ReplicationTask) -> Task {
     let stats = task.replication_task_stats.as_ref();
     let moment = |date: Option<DateTime>| date.and_then(|date| SystemTime::try_from(date).ok());
     Task {
-        started_at: moment(
-            stats
-                .and_then(|stats| stats.start_date)
-                .max(task.replication_task_start_date),
-        ),
+        started_at: moment(stats.and_then(|stats| stats.start_date).max(task.replication_task_start_date)),
         stopped_at: moment(stats.and_then(|stats| stats.stop_date)),
         arn: Arn::new(task.replication_task_arn.unwrap_or_default()),
         name: task.replication_task_identifier.unwrap_or_default(),
         status: TaskStatus::from(task.status.as_deref().unwrap_or_default()),
-        migration_type: MigrationType::from(
-            task.migration_type
-                .as_ref()
-                .map_or("", |kind| kind.as_str()),
-        ),
+        migration_type: MigrationType::from(task.migration_type.as_ref().map_or("", |kind| kind.as_str())),
         source: Arn::new(task.source_endpoint_arn.unwrap_or_default()),
         target: Arn::new(task.target_endpoint_arn.unwrap_or_default()),
         instance: Arn::new(task.replication_instance_arn.unwrap_or_default()),

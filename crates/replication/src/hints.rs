@@ -13,30 +13,15 @@ const HINTS: [(&str, &str); 6] = [
         "3159",
         "the database takes TLS connections only: give the source endpoint a certificate and an SslMode (parameter SourceCertificateArn of stream.yaml)",
     ),
-    (
-        "Test connection",
-        "the endpoint's connection test from the replication instance has to succeed first",
-    ),
-    (
-        "dms-vpc-role",
-        "the account needs a role of just that name; the stream template can create it",
-    ),
-    (
-        "not authorized",
-        "a role that the endpoint names lacks a permission",
-    ),
-    (
-        "Access denied",
-        "the database refuses the user of the source endpoint's secret",
-    ),
+    ("Test connection", "the endpoint's connection test from the replication instance has to succeed first"),
+    ("dms-vpc-role", "the account needs a role of just that name; the stream template can create it"),
+    ("not authorized", "a role that the endpoint names lacks a permission"),
+    ("Access denied", "the database refuses the user of the source endpoint's secret"),
 ];
 
 /// A hint for a message of DMS, where one is known.
 pub(crate) fn hint(message: &str) -> Option<&'static str> {
-    HINTS
-        .iter()
-        .find(|(known, _)| message.contains(known))
-        .map(|(_, hint)| *hint)
+    HINTS.iter().find(|(known, _)| message.contains(known)).map(|(_, hint)| *hint)
 }
 
 /// A message of DMS with its hint.

@@ -68,11 +68,7 @@ pub(crate) fn status_of<'a>(resources: &'a [Resource], logical_id: &str) -> &'a 
 }
 
 /// The stack's status, what its deployment changes, and its tasks.
-pub(crate) async fn all(
-    stack: &impl Stack,
-    dms: &impl Tasks,
-    stack_id: &str,
-) -> anyhow::Result<Sight> {
+pub(crate) async fn all(stack: &impl Stack, dms: &impl Tasks, stack_id: &str) -> anyhow::Result<Sight> {
     let both = async {
         let resources = stack.resources(stack_id).await?;
         anyhow::Ok((tasks_among(&resources, dms).await?, resources))
@@ -81,13 +77,7 @@ pub(crate) async fn all(
     // If both fail, then with the same reason every time: the one of the stack, without which nothing is known.
     let (status, change_set, change) = deployment?;
     let (tasks, resources) = both?;
-    Ok(Sight {
-        status,
-        change_set,
-        change,
-        tasks,
-        resources,
-    })
+    Ok(Sight { status, change_set, change, tasks, resources })
 }
 
 /// The stack's status, its change set, and what its deployment changes.
@@ -106,24 +96,18 @@ pub(crate) async fn change(
     status: &StackStatus,
     change_set: Option<&str>,
 ) -> anyhow::Result<Change> {
-    let stage = if status.is_rolling_back() {
-        Stage::Undone
-    } else {
-        Stage::Underway
-    };
+    let stage = if status.is_rolling_back() { Stage::Undone } else { Stage::Underway };
     let change = match change_set {
         Some(change_set) => stack.change(change_set, stage).await?,
         None => Change::Unknown("the stack was updated without a change set".to_owned()),
     };
     match &change {
-        Change::Known(changes) => info!(
-            resources = changes.len(),
-            "the stack is {}; its change set is known", status.0
-        ),
-        Change::Unknown(why) => info!(
-            "the stack is {}; what changes is not known ({why}), so it may be anything",
-            status.0
-        ),
+        Change::Known(changes) => {
+            info!(resources = changes.len(), "the stack is {}; its change set is known", status.0)
+        }
+        Change::Unknown(why) => {
+            info!("the stack is {}; what changes is not known ({why}), so it may be anything", status.0)
+        }
     }
     Ok(change)
 }
@@ -139,34 +123,21 @@ pub(crate) async fn tasks(
 }
 
 async fn tasks_among(resources: &[Resource], dms: &impl Tasks) -> anyhow::Result<Vec<StackTask>> {
-    let mut resources: Vec<(&Resource, Arn)> = resources
-        .iter()
-        .filter_map(|it| Some((it, task(it)?)))
-        .collect();
+    let mut resources: Vec<(&Resource, Arn)> =
+        resources.iter().filter_map(|it| Some((it, task(it)?))).collect();
     if resources.is_empty() {
         return Ok(Vec::new());
     }
     resources.sort_by(|(a, _), (b, _)| a.logical_id.cmp(&b.logical_id));
     let arns: Vec<Arn> = resources.iter().map(|(_, arn)| arn.clone()).collect();
-    let found = dms
-        .describe(&arns)
-        .await
-        .context("describing the stack's replication tasks")?;
-    let mut found: HashMap<Arn, Task> = found
-        .into_iter()
-        .map(|task| (task.arn.clone(), task))
-        .collect();
-    let known: Vec<Arn> = arns
-        .into_iter()
-        .filter(|arn| found.contains_key(arn))
-        .collect();
+    let found = dms.describe(&arns).await.context("describing the stack's replication tasks")?;
+    let mut found: HashMap<Arn, Task> = found.into_iter().map(|task| (task.arn.clone(), task)).collect();
+    let known: Vec<Arn> = arns.into_iter().filter(|arn| found.contains_key(arn)).collect();
     if known.is_empty() {
         warn!("DMS knows none of the stack's {} tasks", resources.len());
         return Ok(Vec::new());
     }
-    let mut marks = marks(dms, &known)
-        .await
-        .context("reading the tags of the stack's replication tasks")?;
+    let mut marks = marks(dms, &known).await.context("reading the tags of the stack's replication tasks")?;
     let mut tasks = Vec::new();
     for (resource, arn) in resources {
         match found.remove(&arn) {
@@ -176,20 +147,14 @@ async fn tasks_among(resources: &[Resource], dms: &impl Tasks) -> anyhow::Result
                 logical_id: resource.logical_id.clone(),
                 task,
             }),
-            None => warn!(
-                "{}: DMS does not know {arn}; it is gone",
-                resource.logical_id
-            ),
+            None => warn!("{}: DMS does not know {arn}; it is gone", resource.logical_id),
         }
     }
     Ok(tasks)
 }
 
 /// The pause marks of those of these tasks that exist. DMS refuses to tell any, if one is gone meanwhile.
-pub(crate) async fn marks(
-    dms: &impl Tasks,
-    tasks: &[Arn],
-) -> Result<HashMap<Arn, String>, TasksError> {
+pub(crate) async fn marks(dms: &impl Tasks, tasks: &[Arn]) -> Result<HashMap<Arn, String>, TasksError> {
     let mut marks = HashMap::new();
     let mut parts = vec![tasks];
     while let Some(part) = parts.pop() {
@@ -221,9 +186,7 @@ pub(crate) async fn predecessors(
 ) -> anyhow::Result<HashMap<String, Predecessor>> {
     if let Change::Unknown(_) = change {
         let maybe = tasks.iter().filter(|it| it.updated);
-        return Ok(maybe
-            .map(|it| (it.logical_id.clone(), Predecessor::Untold))
-            .collect());
+        return Ok(maybe.map(|it| (it.logical_id.clone(), Predecessor::Untold)).collect());
     }
     let replaced: HashMap<&str, Arn> = tasks
         .iter()
@@ -233,22 +196,16 @@ pub(crate) async fn predecessors(
         .collect();
     // What an earlier deployment replaced before it failed, without a rollback, is in no change set any more.
     let earlier = tasks.iter().filter(|it| it.updated);
-    let mut predecessors: HashMap<String, Predecessor> = earlier
-        .map(|it| (it.logical_id.clone(), Predecessor::Earlier))
-        .collect();
+    let mut predecessors: HashMap<String, Predecessor> =
+        earlier.map(|it| (it.logical_id.clone(), Predecessor::Earlier)).collect();
     if replaced.is_empty() {
         return Ok(predecessors);
     }
     let arns: Vec<Arn> = replaced.values().cloned().collect();
-    let found = dms
-        .describe(&arns)
-        .await
-        .context("describing the tasks that were replaced")?;
+    let found = dms.describe(&arns).await.context("describing the tasks that were replaced")?;
     let found: HashMap<&Arn, &Task> = found.iter().map(|task| (&task.arn, task)).collect();
     let predecessor = |arn: &Arn| {
-        found.get(arn).map_or(Predecessor::Gone, |task| {
-            Predecessor::Found(Box::new((*task).clone()))
-        })
+        found.get(arn).map_or(Predecessor::Gone, |task| Predecessor::Found(Box::new((*task).clone())))
     };
     let replaced = replaced.into_iter();
     predecessors.extend(replaced.map(|(name, arn)| (name.to_owned(), predecessor(&arn))));

@@ -59,8 +59,7 @@ impl Pausing {
 
     fn rests(&self, poll: &Poll) -> bool {
         // What rests after our stop doesn't owe it to an old status.
-        self.asked.is_some() && self.it.task.status.rests()
-            || matches!(self.decision(poll), Pause::Leave(_))
+        self.asked.is_some() && self.it.task.status.rests() || matches!(self.decision(poll), Pause::Leave(_))
     }
 
     fn is_due(&self, poll: &Poll) -> bool {
@@ -137,16 +136,10 @@ async fn rest<S: Stack, T: Tasks>(
 
 /// A task, what is to be done to it, and why.
 pub(crate) fn words(task: &Candidate, moment: Moment) -> String {
-    let Candidate {
-        it,
-        touch,
-        contested,
-    } = task;
+    let Candidate { it, touch, contested } = task;
     let (name, status, logical_id) = (&it.task.name, &it.task.status, &it.logical_id);
     let decision = plan::pause(&it.task, touch.is_some(), *contested, moment);
-    let since = touch
-        .as_ref()
-        .map_or_else(String::new, |touch| format!(" (since {touch})"));
+    let since = touch.as_ref().map_or_else(String::new, |touch| format!(" (since {touch})"));
     format!("{name} ({logical_id}) is {status}: {decision}{since}")
 }
 
@@ -190,10 +183,7 @@ async fn stop<S: Stack, T: Tasks>(
         }
     }
     let total = due.len();
-    let stops: Vec<_> = due
-        .into_iter()
-        .map(|pausing| stop_one(dms, pausing, deployment))
-        .collect();
+    let stops: Vec<_> = due.into_iter().map(|pausing| stop_one(dms, pausing, deployment)).collect();
     let mut asked = 0;
     let mut stops = iter(stops).buffer_unordered(CONCURRENCY);
     loop {
@@ -238,23 +228,14 @@ async fn stop_one<S: Stack, T: Tasks>(
             Ok(None)
         }
         Err(TasksError::NotFound(_)) => Ok(None),
-        Err(error) => {
-            Err(error).with_context(|| format!("stopping replication task {name} ({arn})"))
-        }
+        Err(error) => Err(error).with_context(|| format!("stopping replication task {name} ({arn})")),
     }
 }
 
 /// Reads the states anew. A task that is gone needs no stop.
 async fn refresh<T: Tasks>(dms: &T, pending: &mut Vec<Pausing>) -> anyhow::Result<()> {
-    let arns: Vec<Arn> = pending
-        .iter()
-        .map(|pausing| pausing.it.task.arn.clone())
-        .collect();
-    let mut found = by_arn(
-        dms.describe(&arns)
-            .await
-            .context("describing the tasks that are to rest")?,
-    );
+    let arns: Vec<Arn> = pending.iter().map(|pausing| pausing.it.task.arn.clone()).collect();
+    let mut found = by_arn(dms.describe(&arns).await.context("describing the tasks that are to rest")?);
     pending.retain_mut(|pausing| match found.remove(&pausing.it.task.arn) {
         Some(task) => {
             pausing.it.task = task;

@@ -23,22 +23,14 @@ pub struct Moment {
 impl Moment {
     /// When tasks have just been read, at `now` on this machine's clock. DMS's may be ahead of it.
     pub fn first<'a>(tasks: impl IntoIterator<Item = &'a Task>, now: SystemTime) -> Self {
-        let dates = tasks
-            .into_iter()
-            .filter_map(|task| task.started_at.max(task.stopped_at));
-        Self {
-            now: dates.fold(now, SystemTime::max),
-            watched: Duration::ZERO,
-        }
+        let dates = tasks.into_iter().filter_map(|task| task.started_at.max(task.stopped_at));
+        Self { now: dates.fold(now, SystemTime::max), watched: Duration::ZERO }
     }
 
     /// The moment `watched` after the first.
     #[must_use]
     pub fn after(self, watched: Duration) -> Self {
-        Self {
-            now: self.now + watched,
-            watched,
-        }
+        Self { now: self.now + watched, watched }
     }
 }
 
@@ -104,21 +96,14 @@ pub enum Run {
 }
 
 /// Decides how a task comes to run. `predecessor` is the task that it replaced in this deployment, if it did.
-pub fn run(
-    it: &StackTask,
-    occasion: Occasion,
-    predecessor: Option<&Predecessor>,
-    moment: Moment,
-) -> Run {
+pub fn run(it: &StackTask, occasion: Occasion, predecessor: Option<&Predecessor>, moment: Moment) -> Run {
     match &it.task.status {
         // Whoever paused it may have died before the stop, or right after it.
         TaskStatus::Running if it.mark.is_some() && moment.watched < LAG => {
             Run::Wait("it is marked as paused, so that a stop may be under way")
         }
         TaskStatus::Running => Run::Runs,
-        status if status.rests() && has_just_started(&it.task, moment.now) => {
-            Run::Wait(JUST_STARTED)
-        }
+        status if status.rests() && has_just_started(&it.task, moment.now) => Run::Wait(JUST_STARTED),
         // DMS calls a task ready that was modified; one with the mark has run.
         TaskStatus::Ready | TaskStatus::Stopped if it.mark.is_some() && !has_finished(&it.task) => {
             Run::Start(Start::Resume, "a deployment paused it")
@@ -132,17 +117,14 @@ pub fn run(
             Run::Leave("it had stopped by itself before this deployment")
         }
         TaskStatus::Stopped => Run::Leave("somebody else stopped it"),
-        TaskStatus::Failed | TaskStatus::FailedMove if it.mark.is_some() => Run::Start(
-            Start::Resume,
-            "a deployment paused it, and its last run failed",
-        ),
+        TaskStatus::Failed | TaskStatus::FailedMove if it.mark.is_some() => {
+            Run::Start(Start::Resume, "a deployment paused it, and its last run failed")
+        }
         // Nobody stops a task into this state: the stream is dead without anybody having wanted it.
         TaskStatus::Failed | TaskStatus::FailedMove if occasion == Occasion::Deployment => {
             Run::Start(Start::Resume, "its last run failed; nobody stopped it")
         }
-        TaskStatus::Failed | TaskStatus::FailedMove => {
-            Run::Leave("it had failed before this deployment")
-        }
+        TaskStatus::Failed | TaskStatus::FailedMove => Run::Leave("it had failed before this deployment"),
         TaskStatus::Stopping if it.mark.is_none() => Run::Leave("somebody else is stopping it"),
         TaskStatus::Deleting => Run::Fail("it is being deleted"),
         TaskStatus::Starting
@@ -174,10 +156,9 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>, moment: Moment) -
         Some(Predecessor::Found(old)) => old,
     };
     match (&old.checkpoint, &old.status) {
-        (Some(checkpoint), _) => Run::Start(
-            Start::At(checkpoint.clone()),
-            "it replaces a task and begins at its checkpoint",
-        ),
+        (Some(checkpoint), _) => {
+            Run::Start(Start::At(checkpoint.clone()), "it replaces a task and begins at its checkpoint")
+        }
         (None, TaskStatus::Ready) => Run::Start(Start::First, "it replaces a task that never ran"),
         _ => Run::Fail(NO_CHECKPOINT),
     }
@@ -185,17 +166,13 @@ fn first_start(task: &Task, predecessor: Option<&Predecessor>, moment: Moment) -
 
 /// Whether a task has its endpoints in use.
 fn works(task: &Task) -> bool {
-    matches!(
-        task.status,
-        TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping
-    )
+    matches!(task.status, TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping)
 }
 
 /// Whether a status at rest may be the one from before a start. DMS tells when it last started and stopped a task, where
 /// it does, at once.
 fn has_just_started(task: &Task, now: SystemTime) -> bool {
-    task.started_at
-        .is_some_and(|started| task.stopped_at < Some(started) && now < started + LAG)
+    task.started_at.is_some_and(|started| task.stopped_at < Some(started) && now < started + LAG)
 }
 
 const CONTESTED: &str = "it rests, but DmsPost may be about to start it";
@@ -221,12 +198,8 @@ const UNTOLD: &str = "it was updated without a change set and has never run, so 
 
 /// Whether a stopped task has done all it was to do.
 pub fn has_finished(task: &Task) -> bool {
-    const FINISHED: [&str; 4] = [
-        "FULL_LOAD_ONLY_FINISHED",
-        "STOPPED_AFTER_FULL_LOAD",
-        "STOPPED_AFTER_CACHED_EVENTS",
-        "STOPPED_AT_",
-    ];
+    const FINISHED: [&str; 4] =
+        ["FULL_LOAD_ONLY_FINISHED", "STOPPED_AFTER_FULL_LOAD", "STOPPED_AFTER_CACHED_EVENTS", "STOPPED_AT_"];
     let reason = task.stop_reason.as_deref().unwrap_or_default();
     FINISHED.iter().any(|finished| reason.contains(finished))
 }

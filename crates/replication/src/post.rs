@@ -83,14 +83,8 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
         }
         let reading = observe::predecessors(&self.dms, &change, &tasks);
-        let predecessors = deadline
-            .limit("reading the replaced tasks", reading)
-            .await?;
-        let occasion = if undoing {
-            Occasion::Rollback
-        } else {
-            Occasion::Deployment
-        };
+        let predecessors = deadline.limit("reading the replaced tasks", reading).await?;
+        let occasion = if undoing { Occasion::Rollback } else { Occasion::Deployment };
         let outcome = run::all(
             &self.dms,
             tasks,
@@ -123,17 +117,10 @@ impl<S: Stack, T: Tasks> DmsPost<S, T> {
             tasks.retain(|it| stays(it, &change, true));
         }
         if tasks.is_empty() {
-            info!(
-                "the stack is {}, and no task is paused: nothing to heal",
-                status.0
-            );
+            info!("the stack is {}, and no task is paused: nothing to heal", status.0);
             return Ok(());
         }
-        info!(
-            "the stack is {}, and {} tasks are still paused: they are to run",
-            status.0,
-            tasks.len()
-        );
+        info!("the stack is {}, and {} tasks are still paused: they are to run", status.0, tasks.len());
         run::all(
             dms,
             tasks,
@@ -152,10 +139,7 @@ fn stays(it: &StackTask, change: &Change, undoing: bool) -> bool {
     let is_replacement = before.is_some_and(|before| before != it.task.arn.as_str());
     let goes = change.removes(&it.logical_id, undoing) || (undoing && is_replacement);
     if goes {
-        info!(
-            "task {}: the stack loses it, and it is left at rest",
-            it.task.name
-        );
+        info!("task {}: the stack loses it, and it is left at rest", it.task.name);
     }
     !goes
 }
@@ -180,34 +164,24 @@ where
         let reading = observe::status(&self.stack, &request.stack_id);
         let (status, _) = deadline.limit(observe::READING, reading).await?;
         if !status.is_going() {
-            info!(
-                "the stack is {}: only this resource goes, and the tasks are left as they are",
-                status.0
-            );
+            info!("the stack is {}: only this resource goes, and the tasks are left as they are", status.0);
             return Ok(());
         }
         let reading = observe::tasks(&self.stack, &self.dms, &request.stack_id);
         let tasks = deadline.limit(observe::READING, reading).await?;
-        info!(
-            "the stack is {}: its {} tasks are to rest before they are deleted",
-            status.0,
-            tasks.len()
-        );
+        info!("the stack is {}: its {} tasks are to rest before they are deleted", status.0, tasks.len());
         // CloudFormation may have given up on the Create, which may be at work still.
         let contested = status.0 == "ROLLBACK_IN_PROGRESS";
-        let goes = |it| Candidate {
-            it,
-            touch: Some("the stack goes".to_owned()),
-            contested,
-        };
+        let goes = |it| Candidate { it, touch: Some("the stack goes".to_owned()), contested };
         let tasks = tasks.into_iter().map(goes).collect();
         pause::all(&self.dms, tasks, None::<&Deployment<'_, S>>, deadline).await?;
         Ok(())
     }
 
     async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<Value> {
-        let event: EventBridgeEvent<StatusChange> = serde_json::from_value(event)
-            .context("reading an event: this function takes custom-resource requests and stack status changes")?;
+        let event: EventBridgeEvent<StatusChange> = serde_json::from_value(event).context(
+            "reading an event: this function takes custom-resource requests and stack status changes",
+        )?;
         self.heal(&event.detail.stack_id, deadline).await?;
         Ok(Value::Null)
     }

@@ -93,10 +93,7 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
         let mut paused = 0;
         if !status.is_deploying() {
             // A request that is delivered again, long after its deployment: nobody would resume what it stops.
-            warn!(
-                "the stack is {}: no deployment is at work, and no task is stopped for one",
-                status.0
-            );
+            warn!("the stack is {}: no deployment is at work, and no task is stopped for one", status.0);
         } else if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask yet: there is nothing to stop");
         } else {
@@ -110,11 +107,7 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
                     Some(_) => post_is_unfinished || !undoing,
                     None => post_is_unfinished,
                 };
-                Candidate {
-                    it,
-                    touch,
-                    contested,
-                }
+                Candidate { it, touch, contested }
             };
             let tasks = tasks.into_iter().map(candidate).collect();
             let deployment = Deployment {
@@ -127,14 +120,10 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
             };
             paused = pause::all(dms, tasks, Some(&deployment), request.deadline).await?;
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .context("reading the clock")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("reading the clock")?;
         // CloudFormation may repeat a request's id, and DmsPost has to run whenever this did.
         let revision = format!("{}-{}", request.request_id, now.as_millis());
-        Ok(Attributes::default()
-            .with("Revision", revision)
-            .with("PausedTasks", paused))
+        Ok(Attributes::default().with("Revision", revision).with("PausedTasks", paused))
     }
 }
 
@@ -151,11 +140,8 @@ impl<S: Stack, T: Tasks> DmsPre<S, T> {
         };
         let moment = Moment::first(tasks.iter().map(|it| &it.task), SystemTime::now());
         let tasks = tasks.into_iter().map(|it| {
-            let candidate = Candidate {
-                touch: change.touches(&it.logical_id, &it.task, false),
-                contested: false,
-                it,
-            };
+            let candidate =
+                Candidate { touch: change.touches(&it.logical_id, &it.task, false), contested: false, it };
             pause::words(&candidate, moment)
         });
         Ok(json!({ "Resources": resources, "Tasks": tasks.collect::<Vec<_>>() }))
@@ -184,9 +170,8 @@ where
     }
 
     async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<Value> {
-        let PlanRequest { plan } = serde_json::from_value(event).context(
-            "reading an event: this function takes custom-resource requests and plan requests",
-        )?;
+        let PlanRequest { plan } = serde_json::from_value(event)
+            .context("reading an event: this function takes custom-resource requests and plan requests")?;
         deadline.limit(observe::READING, self.plan(&plan)).await
     }
 }

@@ -50,13 +50,7 @@ impl<'a, S: Stack> Errand<'a, S> {
         change_set: Option<String>,
         occasion: Occasion,
     ) -> Self {
-        Self {
-            stack,
-            stack_id,
-            change_set,
-            occasion,
-            read: Mutex::default(),
-        }
+        Self { stack, stack_id, change_set, occasion, read: Mutex::default() }
     }
 
     /// The stack's status, if the stack has moved on: it goes, the deployment is over or is being undone, or another one has
@@ -178,10 +172,7 @@ async fn start<S: Stack, T: Tasks>(
         }
     }
     let total = ready.len();
-    let starts: Vec<_> = ready
-        .into_iter()
-        .map(|attempt| errand.start(dms, attempt))
-        .collect();
+    let starts: Vec<_> = ready.into_iter().map(|attempt| errand.start(dms, attempt)).collect();
     let mut starts = iter(starts).buffer_unordered(CONCURRENCY);
     let (mut asked, mut untested) = (0, Vec::new());
     while let Some(refused) = starts.next().await {
@@ -201,16 +192,12 @@ async fn unmark<S: Stack, T: Tasks>(dms: &T, all: &mut [Attempt], errand: &Erran
         _ => false,
     };
     let settled = all.iter_mut().filter(|attempt| settled(attempt));
-    let marked: Vec<(&mut Attempt, String)> = settled
-        .filter_map(|attempt| attempt.it.mark.take().map(|mark| (attempt, mark)))
-        .collect();
+    let marked: Vec<(&mut Attempt, String)> =
+        settled.filter_map(|attempt| attempt.it.mark.take().map(|mark| (attempt, mark))).collect();
     if marked.is_empty() {
         return;
     }
-    let arns: Vec<Arn> = marked
-        .iter()
-        .map(|(attempt, _)| attempt.it.task.arn.clone())
-        .collect();
+    let arns: Vec<Arn> = marked.iter().map(|(attempt, _)| attempt.it.task.arn.clone()).collect();
     let (now, over) = futures::join!(observe::marks(dms, &arns), errand.is_over());
     let now = match (now, over) {
         (Ok(now), Ok(None)) => now,
@@ -255,15 +242,8 @@ async fn take_off<T: Tasks>(dms: &T, task: &Task, mark: String, now: Option<&Str
 async fn refresh<T: Tasks>(dms: &T, all: &mut [Attempt]) -> anyhow::Result<()> {
     let pending = all.iter_mut().filter(|attempt| attempt.is_pending());
     let mut pending: Vec<&mut Attempt> = pending.collect();
-    let arns: Vec<Arn> = pending
-        .iter()
-        .map(|attempt| attempt.it.task.arn.clone())
-        .collect();
-    let mut found = by_arn(
-        dms.describe(&arns)
-            .await
-            .context("describing the tasks that are to run")?,
-    );
+    let arns: Vec<Arn> = pending.iter().map(|attempt| attempt.it.task.arn.clone()).collect();
+    let mut found = by_arn(dms.describe(&arns).await.context("describing the tasks that are to run")?);
     for attempt in &mut pending {
         match found.remove(&attempt.it.task.arn) {
             Some(task) => attempt.it.task = task,
@@ -283,10 +263,9 @@ fn outcome(all: &[Attempt]) -> anyhow::Result<Outcome> {
                 outcome.resumed += usize::from(matches!(by, Some(Start::Resume)));
                 outcome.started += usize::from(matches!(by, Some(Start::First | Start::At(_))));
             }
-            Phase::Failed(why) => failures.push(format!(
-                "{} ({}): {why}",
-                attempt.it.task.name, attempt.it.logical_id
-            )),
+            Phase::Failed(why) => {
+                failures.push(format!("{} ({}): {why}", attempt.it.task.name, attempt.it.logical_id))
+            }
             Phase::Deciding | Phase::Due { .. } | Phase::Started { .. } => {}
         }
     }
@@ -298,14 +277,7 @@ fn outcome(all: &[Attempt]) -> anyhow::Result<Outcome> {
             few(&failures, "; ")
         );
     }
-    let Outcome {
-        running,
-        started,
-        resumed,
-    } = outcome;
-    info!(
-        "{running} of {} tasks run ({started} started, {resumed} resumed)",
-        all.len()
-    );
+    let Outcome { running, started, resumed } = outcome;
+    info!("{running} of {} tasks run ({started} started, {resumed} resumed)", all.len());
     Ok(outcome)
 }

@@ -28,10 +28,7 @@ impl StackStatus {
 
     /// Whether all of the stack goes: it is being deleted, or its creation is being undone.
     pub fn is_going(&self) -> bool {
-        matches!(
-            self.0.as_str(),
-            "DELETE_IN_PROGRESS" | "ROLLBACK_IN_PROGRESS"
-        )
+        matches!(self.0.as_str(), "DELETE_IN_PROGRESS" | "ROLLBACK_IN_PROGRESS")
     }
 
     /// Whether an update of the stack is being undone.
@@ -62,11 +59,7 @@ pub trait Stack: Send + Sync {
     ) -> impl Future<Output = anyhow::Result<(StackStatus, Option<String>)>> + Send;
 
     /// What the change set changes, those of nested stacks included, if it is at this stage.
-    fn change(
-        &self,
-        change_set: &str,
-        stage: Stage,
-    ) -> impl Future<Output = anyhow::Result<Change>> + Send;
+    fn change(&self, change_set: &str, stage: Stage) -> impl Future<Output = anyhow::Result<Change>> + Send;
 
     /// The stack's resources, those included that are being made and those that are gone.
     fn resources(&self, stack: &str) -> impl Future<Output = anyhow::Result<Vec<Resource>>> + Send;
@@ -87,12 +80,7 @@ impl CloudFormation {
     /// its execution status is, and so is a nested stack's with its parent's.
     async fn changes(&self, change_set: &str, stage: Stage) -> Result<Vec<ResourceChange>, String> {
         let mut changes = Vec::new();
-        let mut pages = self
-            .0
-            .describe_change_set()
-            .change_set_name(change_set)
-            .into_paginator()
-            .send();
+        let mut pages = self.0.describe_change_set().change_set_name(change_set).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| match error.code() {
                 Some("ChangeSetNotFound" | "ChangeSetNotFoundException") => {
@@ -100,9 +88,8 @@ impl CloudFormation {
                 }
                 _ => format!("change set {change_set} can't be read: {:#}", words(error)),
             })?;
-            let execution = page
-                .execution_status
-                .map_or_else(String::new, |status| status.as_str().to_owned());
+            let execution =
+                page.execution_status.map_or_else(String::new, |status| status.as_str().to_owned());
             let is_it = match stage {
                 Stage::Planned => true,
                 Stage::Underway => execution == "EXECUTE_IN_PROGRESS",
@@ -111,17 +98,11 @@ impl CloudFormation {
                 }
             };
             if !is_it {
-                return Err(format!(
-                    "the stack's last change set is not the one at work ({execution})"
-                ));
+                return Err(format!("the stack's last change set is not the one at work ({execution})"));
             }
             let found = page.changes.unwrap_or_default();
-            changes.extend(
-                found
-                    .into_iter()
-                    .filter_map(|change| change.resource_change)
-                    .map(resource_change),
-            );
+            changes
+                .extend(found.into_iter().filter_map(|change| change.resource_change).map(resource_change));
         }
         Ok(changes)
     }
@@ -129,20 +110,12 @@ impl CloudFormation {
 
 impl Stack for CloudFormation {
     async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
-        let answer = self
-            .0
-            .describe_stacks()
-            .stack_name(stack)
-            .send()
-            .await
-            .map_err(words);
+        let answer = self.0.describe_stacks().stack_name(stack).send().await.map_err(words);
         let answer = answer.with_context(|| format!("describing stack {stack}"))?;
         let Some(found) = answer.stacks.unwrap_or_default().into_iter().next() else {
             bail!("describing stack {stack}: there is no such stack");
         };
-        let status = found
-            .stack_status
-            .map_or_else(String::new, |status| status.as_str().to_owned());
+        let status = found.stack_status.map_or_else(String::new, |status| status.as_str().to_owned());
         Ok((StackStatus(status), found.change_set_id))
     }
 
@@ -155,9 +128,7 @@ impl Stack for CloudFormation {
         let mut read = 0;
         while let Some(change) = found.get(read) {
             read += 1;
-            if let (NESTED_STACK, Some(nested)) =
-                (change.resource_type.as_str(), &change.change_set)
-            {
+            if let (NESTED_STACK, Some(nested)) = (change.resource_type.as_str(), &change.change_set) {
                 match self.changes(&nested.clone(), Stage::Planned).await {
                     Ok(changes) => found.extend(changes),
                     Err(why) => return Ok(Change::Unknown(why)),
@@ -169,16 +140,10 @@ impl Stack for CloudFormation {
 
     async fn resources(&self, stack: &str) -> anyhow::Result<Vec<Resource>> {
         let mut resources = Vec::new();
-        let mut pages = self
-            .0
-            .list_stack_resources()
-            .stack_name(stack)
-            .into_paginator()
-            .send();
+        let mut pages = self.0.list_stack_resources().stack_name(stack).into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page
-                .map_err(words)
-                .with_context(|| format!("listing the resources of stack {stack}"))?;
+            let page =
+                page.map_err(words).with_context(|| format!("listing the resources of stack {stack}"))?;
             let summaries = page.stack_resource_summaries.unwrap_or_default();
             resources.extend(summaries.into_iter().map(resource));
         }
@@ -191,43 +156,23 @@ fn resource(resource: types::StackResourceSummary) -> Resource {
         logical_id: resource.logical_resource_id.unwrap_or_default(),
         physical_id: resource.physical_resource_id,
         resource_type: resource.resource_type.unwrap_or_default(),
-        status: resource
-            .resource_status
-            .map_or_else(String::new, |status| status.as_str().to_owned()),
+        status: resource.resource_status.map_or_else(String::new, |status| status.as_str().to_owned()),
     }
 }
 
 fn resource_change(change: types::ResourceChange) -> ResourceChange {
-    let details = change
-        .details
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|detail| detail.target);
+    let details = change.details.unwrap_or_default().into_iter().filter_map(|detail| detail.target);
     ResourceChange {
-        action: change
-            .action
-            .map_or_else(String::new, |action| action.as_str().to_owned()),
+        action: change.action.map_or_else(String::new, |action| action.as_str().to_owned()),
         logical_id: change.logical_resource_id.unwrap_or_default(),
         physical_id: change.physical_resource_id.filter(|id| !id.is_empty()),
         change_set: change.change_set_id,
         resource_type: change.resource_type.unwrap_or_default(),
-        replacement: change
-            .replacement
-            .map(|replacement| replacement.as_str().to_owned()),
-        scope: change
-            .scope
-            .unwrap_or_default()
-            .iter()
-            .map(|scope| scope.as_str().to_owned())
-            .collect(),
+        replacement: change.replacement.map(|replacement| replacement.as_str().to_owned()),
+        scope: change.scope.unwrap_or_default().iter().map(|scope| scope.as_str().to_owned()).collect(),
         details: details
             .map(|target| {
-                (
-                    target
-                        .attribute
-                        .map_or_else(String::new, |it| it.as_str().to_owned()),
-                    target.name,
-                )
+                (target.attribute.map_or_else(String::new, |it| it.as_str().to_owned()), target.name)
             })
             .collect(),
     }

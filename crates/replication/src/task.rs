@@ -77,20 +77,14 @@ impl TaskStatus {
 
     /// Whether a task in this status can be modified, and started: it stays there until somebody does something.
     pub fn rests(&self) -> bool {
-        matches!(
-            self,
-            Self::Ready | Self::Stopped | Self::Failed | Self::FailedMove
-        )
+        matches!(self, Self::Ready | Self::Stopped | Self::Failed | Self::FailedMove)
     }
 
     /// The status's name, as DMS spells it.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Unknown(name) => name,
-            known => Self::NAMES
-                .iter()
-                .find(|(_, status)| status == known)
-                .map_or("", |(name, _)| name),
+            known => Self::NAMES.iter().find(|(_, status)| status == known).map_or("", |(name, _)| name),
         }
     }
 }

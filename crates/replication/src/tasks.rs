@@ -53,21 +53,13 @@ pub enum TasksError {
 /// What Sluice asks of DMS. Implemented by [`Dms`](crate::dms::Dms) for the service.
 pub trait Tasks: Send + Sync {
     /// Describes the tasks among `tasks` that exist; the others are left out, without an error.
-    fn describe(&self, tasks: &[Arn])
-    -> impl Future<Output = Result<Vec<Task>, TasksError>> + Send;
+    fn describe(&self, tasks: &[Arn]) -> impl Future<Output = Result<Vec<Task>, TasksError>> + Send;
 
     /// The pause marks: for each task that carries [`PAUSE_MARK`], the mark's value.
-    fn marks(
-        &self,
-        tasks: &[Arn],
-    ) -> impl Future<Output = Result<HashMap<Arn, String>, TasksError>> + Send;
+    fn marks(&self, tasks: &[Arn]) -> impl Future<Output = Result<HashMap<Arn, String>, TasksError>> + Send;
 
     /// Puts the pause mark on a task.
-    fn mark(
-        &self,
-        task: &Arn,
-        request_id: &str,
-    ) -> impl Future<Output = Result<(), TasksError>> + Send;
+    fn mark(&self, task: &Arn, request_id: &str) -> impl Future<Output = Result<(), TasksError>> + Send;
 
     /// Takes the pause mark off a task; fine if it has none.
     fn unmark(&self, task: &Arn) -> impl Future<Output = Result<(), TasksError>> + Send;
@@ -76,8 +68,7 @@ pub trait Tasks: Send + Sync {
     fn stop(&self, task: &Arn) -> impl Future<Output = Result<(), TasksError>> + Send;
 
     /// Asks for a task to be started; returns as soon as DMS has taken the request.
-    fn start(&self, task: &Arn, how: &Start)
-    -> impl Future<Output = Result<(), TasksError>> + Send;
+    fn start(&self, task: &Arn, how: &Start) -> impl Future<Output = Result<(), TasksError>> + Send;
 
     /// Asks for the connection of an endpoint to be tested from an instance; returns as soon as the test has begun.
     fn test_connection(

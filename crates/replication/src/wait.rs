@@ -25,10 +25,7 @@ pub(crate) struct Poll {
 
 impl Poll {
     /// A wait that begins now, for these tasks.
-    pub(crate) async fn until<'a>(
-        deadline: Deadline,
-        tasks: impl IntoIterator<Item = &'a Task>,
-    ) -> Self {
+    pub(crate) async fn until<'a>(deadline: Deadline, tasks: impl IntoIterator<Item = &'a Task>) -> Self {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is now; what is known now has just been read.
@@ -49,9 +46,7 @@ impl Poll {
 
     /// Waits for the next poll; `false` if the deadline comes first.
     pub(crate) async fn next(&mut self) -> bool {
-        tokio::time::timeout_at(self.deadline.instant(), self.ticks.tick())
-            .await
-            .is_ok()
+        tokio::time::timeout_at(self.deadline.instant(), self.ticks.tick()).await.is_ok()
     }
 
     /// Does a part of the work; `None` if the deadline comes first.
@@ -64,12 +59,7 @@ impl Poll {
     pub(crate) fn say(&mut self, progress: impl FnOnce() -> String) {
         if self.said.elapsed() >= PROGRESS {
             self.said = Instant::now();
-            info!(
-                wait_ms = self.waited().as_millis(),
-                "{}, {} s",
-                progress(),
-                self.waited().as_secs()
-            );
+            info!(wait_ms = self.waited().as_millis(), "{}, {} s", progress(), self.waited().as_secs());
         }
     }
 

@@ -49,10 +49,7 @@ fn now() -> SystemTime {
 
 /// As soon as the task was read.
 fn at_once() -> Moment {
-    Moment {
-        now: now(),
-        watched: Duration::ZERO,
-    }
+    Moment { now: now(), watched: Duration::ZERO }
 }
 
 fn decision(task: Task, marked: bool, occasion: Occasion, moment: Moment) -> String {
@@ -67,37 +64,20 @@ fn decision(task: Task, marked: bool, occasion: Occasion, moment: Moment) -> Str
 
 /// What is worth a row of its own: every status, and states that a status alone doesn't tell.
 fn states() -> Vec<(String, Task, Moment)> {
-    let mut states: Vec<_> = STATUSES
-        .iter()
-        .map(|status| (format!("`{status}`"), task(status), at_once()))
-        .collect();
+    let mut states: Vec<_> =
+        STATUSES.iter().map(|status| (format!("`{status}`"), task(status), at_once())).collect();
     let mut finished = task("stopped");
     finished.stop_reason = Some("Stop Reason FULL_LOAD_ONLY_FINISHED".to_owned());
-    states.push((
-        "`stopped`, as its load has finished".to_owned(),
-        finished,
-        at_once(),
-    ));
+    states.push(("`stopped`, as its load has finished".to_owned(), finished, at_once()));
     let mut out_of_disk = task("stopped");
     out_of_disk.stop_reason = Some("Stop Reason STOPPED_DUE_TO_LOW_DISK".to_owned());
-    states.push((
-        "`stopped`, for a reason but `NORMAL`".to_owned(),
-        out_of_disk,
-        at_once(),
-    ));
+    states.push(("`stopped`, for a reason but `NORMAL`".to_owned(), out_of_disk, at_once()));
     for status in ["stopped", "failed"] {
         let mut fresh = task(status);
         fresh.started_at = Some(now() - LAG / 2);
-        states.push((
-            format!("`{status}`, last start {} s ago", (LAG / 2).as_secs()),
-            fresh,
-            at_once(),
-        ));
+        states.push((format!("`{status}`, last start {} s ago", (LAG / 2).as_secs()), fresh, at_once()));
     }
-    let watched = Moment {
-        now: now(),
-        watched: LAG,
-    };
+    let watched = Moment { now: now(), watched: LAG };
     let running = format!("`running`, for {} s since it was first read", LAG.as_secs());
     states.push((running, task("running"), watched));
     states
@@ -112,13 +92,13 @@ fn rows(rows: impl IntoIterator<Item = (String, String)>) -> String {
             None => merged.push((vec![state], cells)),
         }
     }
-    let row =
-        |(states, cells): (Vec<String>, String)| format!("| {} | {cells} |\n", states.join("; "));
+    let row = |(states, cells): (Vec<String>, String)| format!("| {} | {cells} |\n", states.join("; "));
     merged.into_iter().map(row).collect()
 }
 
 fn pauses() -> String {
-    let head = "| status | touched | touched, and DmsPost may be at work | not touched |\n|---|---|---|---|\n";
+    let head =
+        "| status | touched | touched, and DmsPost may be at work | not touched |\n|---|---|---|---|\n";
     let rows = rows(states().into_iter().map(|(state, task, moment)| {
         let cells = [(true, false), (true, true), (false, false)]
             .map(|(touched, contested)| plan::pause(&task, touched, contested, moment).to_string());
@@ -130,19 +110,14 @@ fn pauses() -> String {
 fn runs() -> String {
     let head = "| status | mark | deployment | rollback | healing |\n|---|---|---|---|---|\n";
     let decided = |task: &Task, marked, moment| {
-        OCCASIONS
-            .map(|it| decision(task.clone(), marked, it, moment))
-            .join(" | ")
+        OCCASIONS.map(|it| decision(task.clone(), marked, it, moment)).join(" | ")
     };
     let rows = rows(states().into_iter().flat_map(|(state, task, moment)| {
         let [yes, no] = [true, false].map(|marked| decided(&task, marked, moment));
         if yes == no {
             vec![(state, format!("any | {yes}"))]
         } else {
-            vec![
-                (state.clone(), format!("yes | {yes}")),
-                (state, format!("no | {no}")),
-            ]
+            vec![(state.clone(), format!("yes | {yes}")), (state, format!("no | {no}"))]
         }
     }));
     format!("{head}{rows}")
@@ -161,22 +136,14 @@ fn replacements() -> String {
         ("never run", old("ready", false)),
         ("at work again", old("running", false)),
         ("gone", Some(Predecessor::Gone)),
-        (
-            "not known, as there is no change set",
-            Some(Predecessor::Untold),
-        ),
+        ("not known, as there is no change set", Some(Predecessor::Untold)),
     ];
     let head = "| the task it replaces | CDC-only | full load and CDC |\n|---|---|---|\n";
     let rows = rows(predecessors.map(|(name, predecessor)| {
         let cells = [MigrationType::Cdc, MigrationType::FullLoadAndCdc].map(|migration_type| {
             let mut task = task("ready");
             task.migration_type = migration_type;
-            let it = StackTask {
-                logical_id: "Task".to_owned(),
-                task,
-                mark: None,
-                updated: true,
-            };
+            let it = StackTask { logical_id: "Task".to_owned(), task, mark: None, updated: true };
             let moment = at_once();
             plan::run(&it, Occasion::Deployment, predecessor.as_ref(), moment).to_string()
         });
@@ -233,10 +200,7 @@ fn the_table_in_the_docs_is_what_is_decided() {
         std::fs::write(path, &page).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        page == written,
-        "docs/decisions.md is out of date; SLUICE_WRITE_DOCS=1 writes it anew:\n{page}"
-    );
+    assert!(page == written, "docs/decisions.md is out of date; SLUICE_WRITE_DOCS=1 writes it anew:\n{page}");
 }
 
 #[test]
@@ -254,10 +218,7 @@ fn what_is_paused_and_rests_is_resumed_on_every_occasion() {
     for status in ["ready", "stopped", "failed", "failed-move"] {
         for occasion in OCCASIONS {
             let decided = decision(task(status), true, occasion, at_once());
-            assert!(
-                decided.starts_with("resume: a deployment paused it"),
-                "{decided}"
-            );
+            assert!(decided.starts_with("resume: a deployment paused it"), "{decided}");
         }
     }
 }
@@ -265,9 +226,6 @@ fn what_is_paused_and_rests_is_resumed_on_every_occasion() {
 #[test]
 fn nothing_that_is_not_touched_is_stopped() {
     for (_, task, moment) in states() {
-        assert!(matches!(
-            plan::pause(&task, false, true, moment),
-            plan::Pause::Leave(_)
-        ));
+        assert!(matches!(plan::pause(&task, false, true, moment), plan::Pause::Leave(_)));
     }
 }

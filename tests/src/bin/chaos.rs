@@ -16,10 +16,7 @@ async fn main() -> ExitCode {
     };
     println!("seed {}, {} rounds", chaos.seed, chaos.rounds);
     let mut timeline = Timeline {
-        title: format!(
-            "Chaos, seed {}: a stack is updated while rows are written",
-            chaos.seed
-        ),
+        title: format!("Chaos, seed {}: a stack is updated while rows are written", chaos.seed),
         ..Timeline::default()
     };
     let mut tell = |line: Line| match line {

@@ -9,10 +9,7 @@ async fn main() -> anyhow::Result<()> {
     for (name, value) in cloud.environment() {
         println!("  export {name}={value}");
     }
-    println!(
-        "  make deploy BUCKET={BUCKET} SSL_CA={}",
-        cloud.ca_file()?.display()
-    );
+    println!("  make deploy BUCKET={BUCKET} SSL_CA={}", cloud.ca_file()?.display());
     println!("\nCtrl-C ends it, and all that is in it.");
     tokio::signal::ctrl_c().await?;
     Ok(())

@@ -16,10 +16,8 @@ const PLAIN: &str = "\x1b[0m";
 #[tokio::main]
 async fn main() -> ExitCode {
     let began = now();
-    let mut timeline = Timeline {
-        title: "A stack's whole life while rows are written".to_owned(),
-        ..Timeline::default()
-    };
+    let mut timeline =
+        Timeline { title: "A stack's whole life while rows are written".to_owned(), ..Timeline::default() };
     let mut tell = |line: Line| {
         match &line {
             Line::Act(number, title) => timeline.mark(format!("{number}. {title}")),
@@ -50,10 +48,7 @@ async fn main() -> ExitCode {
             played.acts.iter().for_each(|act| println!("{act}"));
             println!("\n{BOLD}{}{PLAIN}", played.count);
             timeline.verdict = played.count.verdict();
-            println!(
-                "\nEverything came out as promised, in {:.0} s.",
-                now() - began
-            );
+            println!("\nEverything came out as promised, in {:.0} s.", now() - began);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -67,9 +62,7 @@ async fn main() -> ExitCode {
 }
 
 fn now() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |time| time.as_secs_f64())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// A line as people read it; none if it says nothing to them.
@@ -79,29 +72,14 @@ fn render(began: f64, line: &Line) -> Option<String> {
         Line::Note(note) => Some(format!("{:>10}  {BOLD}{note}{PLAIN}", "")),
         Line::Film(_) => None,
         Line::Said(command, words) => Some(format!("{:>10}  make {command}: {words}", "")),
-        Line::Sight(Sight::Stack {
-            kind,
-            status,
-            reason,
-            ..
-        }) if is_routine(kind, status) && reason.is_empty() => None,
-        Line::Sight(Sight::Stack {
-            time,
-            resource,
-            kind,
-            status,
-            reason,
-        }) => {
-            let colour = if status.contains("FAILED") || status.contains("ROLLBACK") {
-                RED
-            } else {
-                DIM
-            };
-            let reason = if reason.is_empty() {
-                String::new()
-            } else {
-                format!("  {reason}")
-            };
+        Line::Sight(Sight::Stack { kind, status, reason, .. })
+            if is_routine(kind, status) && reason.is_empty() =>
+        {
+            None
+        }
+        Line::Sight(Sight::Stack { time, resource, kind, status, reason }) => {
+            let colour = if status.contains("FAILED") || status.contains("ROLLBACK") { RED } else { DIM };
+            let reason = if reason.is_empty() { String::new() } else { format!("  {reason}") };
             let kind = kind.trim_start_matches("AWS::");
             Some(format!(
                 "{:>8.1} s  {colour}{resource:<36} {status:<28} {kind}{reason}{PLAIN}",
@@ -109,33 +87,18 @@ fn render(began: f64, line: &Line) -> Option<String> {
             ))
         }
         Line::Sight(Sight::Function(line)) => {
-            let names = [
-                ("DbInit", "db-init"),
-                ("DmsPre", "dms-pre"),
-                ("DmsPost", "dms-post"),
-            ];
-            let (_, name) = names
-                .into_iter()
-                .find(|(name, _)| line.function.contains(name))?;
+            let names = [("DbInit", "db-init"), ("DmsPre", "dms-pre"), ("DmsPost", "dms-post")];
+            let (_, name) = names.into_iter().find(|(name, _)| line.function.contains(name))?;
             let words = words(&line.line);
-            Some(format!(
-                "{:>8.1} s  {CYAN}{name:>9}: {words}{PLAIN}",
-                line.time - began
-            ))
+            Some(format!("{:>8.1} s  {CYAN}{name:>9}: {words}{PLAIN}", line.time - began))
         }
     }
 }
 
 /// What begins and ends in a moment is told once.
 fn is_routine(kind: &str, status: &str) -> bool {
-    let takes_time = [
-        "AWS::DMS::",
-        "AWS::RDS::DBCluster",
-        "Custom::",
-        "AWS::CloudFormation::Stack",
-    ];
-    let is_beginning =
-        status.ends_with("_IN_PROGRESS") && !takes_time.iter().any(|it| kind.starts_with(it));
+    let takes_time = ["AWS::DMS::", "AWS::RDS::DBCluster", "Custom::", "AWS::CloudFormation::Stack"];
+    let is_beginning = status.ends_with("_IN_PROGRESS") && !takes_time.iter().any(|it| kind.starts_with(it));
     is_beginning || status == "REVIEW_IN_PROGRESS" || status.ends_with("_CLEANUP_IN_PROGRESS")
 }
 

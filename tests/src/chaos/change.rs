@@ -31,8 +31,7 @@ pub(crate) fn changed(template: &Value, operation: Operation, number: u64) -> (V
         }
         Operation::Source => {
             let attributes = format!("eventsPollInterval={number}");
-            resources["SourceEndpoint"]["Properties"]["ExtraConnectionAttributes"] =
-                json!(attributes);
+            resources["SourceEndpoint"]["Properties"]["ExtraConnectionAttributes"] = json!(attributes);
         }
         Operation::Target | Operation::ReplaceTarget => {
             let endpoint = &mut resources["TargetEndpoint"]["Properties"];

@@ -73,19 +73,12 @@ async fn play(chaos: Chaos, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Surviv
     survived
 }
 
-async fn play_in(
-    world: &mut World,
-    chaos: Chaos,
-    tell: &mut dyn FnMut(Line),
-) -> anyhow::Result<Survived> {
+async fn play_in(world: &mut World, chaos: Chaos, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Survived> {
     let mut ended = Vec::new();
     for (number, round) in rounds(chaos.seed, chaos.rounds).into_iter().enumerate() {
         tell(Line::Round(number + 1, round.clone()));
         let played = world.play(&round, tell).await;
         ended.push(played.with_context(|| format!("round {}, {round}", number + 1))?);
     }
-    Ok(Survived {
-        rounds: ended,
-        count: world.count().await?,
-    })
+    Ok(Survived { rounds: ended, count: world.count().await? })
 }

@@ -94,10 +94,7 @@ pub fn rounds(seed: u64, count: usize) -> Vec<Round> {
 fn round(dice: &mut Dice) -> Round {
     let operation = OPERATIONS[dice.below(OPERATIONS.len() as u64) as usize];
     let troubles = (0..dice.below(3)).map(|_| trouble(dice)).collect();
-    Round {
-        operation,
-        troubles,
-    }
+    Round { operation, troubles }
 }
 
 fn trouble(dice: &mut Dice) -> Trouble {

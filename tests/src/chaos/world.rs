@@ -72,17 +72,9 @@ impl World {
         let made = made.await?;
         ensure!(made == "CREATE_COMPLETE", "the stack is {made}");
         let outputs = cloud.outputs(STACK).await?;
-        let output = |name: &str| {
-            outputs
-                .get(name)
-                .with_context(|| format!("no output {name}"))
-        };
+        let output = |name: &str| outputs.get(name).with_context(|| format!("no output {name}"));
         let task = Arn::new(output("ReplicationTaskArn")?);
-        let from = cloud
-            .dms
-            .runs(&task)
-            .first()
-            .and_then(|run| run.from.clone());
+        let from = cloud.dms.runs(&task).first().and_then(|run| run.from.clone());
         let from = from.context("the task reads no log")?.parse();
         let opts = server.opts();
         Ok(Self {
@@ -100,11 +92,7 @@ impl World {
     }
 
     /// Plays a round, and demands what is demanded after it.
-    pub(super) async fn play(
-        &mut self,
-        round: &Round,
-        tell: &mut dyn FnMut(Line),
-    ) -> anyhow::Result<Ended> {
+    pub(super) async fn play(&mut self, round: &Round, tell: &mut dyn FnMut(Line)) -> anyhow::Result<Ended> {
         let began = Instant::now();
         self.deployments += 1;
         let number = self.deployments;
@@ -140,9 +128,7 @@ impl World {
         while let Some(happened) = troubles.join_next().await {
             happened??;
         }
-        self.cloud
-            .dms
-            .throttles(Throttle::new(1_000_000, 1_000_000, 0.0));
+        self.cloud.dms.throttles(Throttle::new(1_000_000, 1_000_000, 0.0));
         if status == "UPDATE_COMPLETE" && keeps {
             self.template = template;
             self.parameters = parameters;
@@ -155,13 +141,7 @@ impl World {
             !status.ends_with("_FAILED"),
             "the stack can't be updated any more: it is {status}: {failures:?}"
         );
-        Ok(Ended {
-            round: round.clone(),
-            status,
-            failures,
-            needed_help,
-            took: began.elapsed(),
-        })
+        Ok(Ended { round: round.clone(), status, failures, needed_help, took: began.elapsed() })
     }
 
     /// Stops the writer, and counts.
@@ -226,11 +206,7 @@ impl World {
 
     /// A task that was replaced and that somebody resumed can't be deleted, as CloudFormation then says. It would hide what
     /// its replacement loses, so it is stopped.
-    async fn only_one_runs(
-        &self,
-        failures: &[String],
-        tell: &mut dyn FnMut(Line),
-    ) -> anyhow::Result<()> {
+    async fn only_one_runs(&self, failures: &[String], tell: &mut dyn FnMut(Line)) -> anyhow::Result<()> {
         let (own, dms) = (self.cloud.task_of(STACK).await?, &self.cloud.dms);
         let described = dms.call("DescribeReplicationTasks", &json!({}))?;
         let tasks = described["ReplicationTasks"].as_array();
@@ -243,10 +219,7 @@ impl World {
             ensure!(told, "two tasks run, and nobody says why");
             let left = "the replaced task runs, too, and CloudFormation said so; somebody stops it";
             tell(Line::Note(left.to_owned()));
-            dms.call(
-                "StopReplicationTask",
-                &json!({ "ReplicationTaskArn": arn.as_str() }),
-            )?;
+            dms.call("StopReplicationTask", &json!({ "ReplicationTaskArn": arn.as_str() }))?;
         }
         Ok(())
     }
@@ -265,12 +238,7 @@ fn note_run(sight: &Sight, at_work: &Mutex<Option<FunctionLine>>) {
 /// What a stack's event says of a failure.
 fn failure(sight: &Sight) -> Option<String> {
     match sight {
-        Sight::Stack {
-            resource,
-            status,
-            reason,
-            ..
-        } if status.contains("FAILED") && !reason.is_empty() => {
+        Sight::Stack { resource, status, reason, .. } if status.contains("FAILED") && !reason.is_empty() => {
             Some(format!("{resource} {status}: {reason}"))
         }
         _ => None,

@@ -35,9 +35,7 @@ impl FunctionLog {
     pub fn read(&mut self) -> Vec<FunctionLine> {
         // Before the first function has run there is no file.
         let text = self.rest().unwrap_or_default();
-        text.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     fn rest(&mut self) -> std::io::Result<String> {

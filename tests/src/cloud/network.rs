@@ -36,9 +36,7 @@ impl Cloud {
         });
         let (template, mut watch) = (template.to_string(), Watch::default());
         let none = BTreeMap::new();
-        let made = self
-            .deploy(name, &template, &none, &mut watch, &mut |_| {})
-            .await?;
+        let made = self.deploy(name, &template, &none, &mut watch, &mut |_| {}).await?;
         ensure!(made == "CREATE_COMPLETE", "the network {name} is {made}");
         let outputs = self.outputs(name).await?;
         let mut parameters = BTreeMap::new();

@@ -71,9 +71,6 @@ impl Cloud {
             let text = String::from_utf8_lossy(&it).into_owned();
             text.lines().map(str::to_owned).collect::<Vec<_>>()
         });
-        Ok(Said {
-            well: output.status.success(),
-            lines: lines.concat(),
-        })
+        Ok(Said { well: output.status.success(), lines: lines.concat() })
     }
 }

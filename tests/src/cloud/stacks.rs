@@ -90,8 +90,7 @@ impl Cloud {
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
         let change_set = self.change_set(stack, template, parameters).await?;
-        self.execute(&change_set, Failure::RollsBack, watch, show)
-            .await
+        self.execute(&change_set, Failure::RollsBack, watch, show).await
     }
 
     /// Makes a change set that creates or updates a stack.
@@ -104,24 +103,11 @@ impl Cloud {
         template: &str,
         parameters: &BTreeMap<&str, String>,
     ) -> anyhow::Result<ChangeSet> {
-        let exists = self
-            .client
-            .describe_stacks()
-            .stack_name(stack)
-            .send()
-            .await
-            .is_ok();
-        let kind = if exists {
-            ChangeSetType::Update
-        } else {
-            ChangeSetType::Create
-        };
-        let parameters = parameters.iter().map(|(name, value)| {
-            Parameter::builder()
-                .parameter_key(*name)
-                .parameter_value(value)
-                .build()
-        });
+        let exists = self.client.describe_stacks().stack_name(stack).send().await.is_ok();
+        let kind = if exists { ChangeSetType::Update } else { ChangeSetType::Create };
+        let parameters = parameters
+            .iter()
+            .map(|(name, value)| Parameter::builder().parameter_key(*name).parameter_value(value).build());
         let number = self.change_sets.fetch_add(1, Ordering::Relaxed);
         let name = format!("deploy-{number}");
         let (body, url) = if template.len() <= LARGEST_BODY {
@@ -146,29 +132,17 @@ impl Cloud {
         let id = made.id.context("a change set without an id")?;
         let stack_id = made.stack_id.context("a change set without a stack")?;
         loop {
-            let it = self
-                .client
-                .describe_change_set()
-                .change_set_name(&id)
-                .send()
-                .await?;
+            let it = self.client.describe_change_set().change_set_name(&id).send().await?;
             match it.status {
                 Some(ChangeSetStatus::CreateComplete) => {
                     let changes = it.changes.unwrap_or_default().into_iter();
                     let changes = changes
                         .filter_map(|change| change.resource_change)
                         .map(|it| (it.logical_resource_id.clone().unwrap_or_default(), it));
-                    return Ok(ChangeSet {
-                        id,
-                        stack_id,
-                        changes: changes.collect(),
-                    });
+                    return Ok(ChangeSet { id, stack_id, changes: changes.collect() });
                 }
                 Some(ChangeSetStatus::Failed) => {
-                    bail!(
-                        "the change set of stack {stack} failed: {}",
-                        it.status_reason.unwrap_or_default()
-                    )
+                    bail!("the change set of stack {stack} failed: {}", it.status_reason.unwrap_or_default())
                 }
                 _ => tokio::time::sleep(POLL).await,
             }
@@ -206,11 +180,7 @@ impl Cloud {
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
         let stack_id = self.stack_id(stack).await?;
-        self.client
-            .delete_stack()
-            .stack_name(&stack_id)
-            .send()
-            .await?;
+        self.client.delete_stack().stack_name(&stack_id).send().await?;
         self.follow(&stack_id, watch, show).await
     }
 
@@ -221,9 +191,7 @@ impl Cloud {
     pub async fn outputs(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
         let stack = self.stack(stack).await?;
         let outputs = stack.outputs.unwrap_or_default().into_iter();
-        Ok(outputs
-            .filter_map(|output| Some((output.output_key?, output.output_value?)))
-            .collect())
+        Ok(outputs.filter_map(|output| Some((output.output_key?, output.output_value?))).collect())
     }
 
     /// Shows what is new.
@@ -236,21 +204,13 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<()> {
-        let events = self
-            .client
-            .describe_stack_events()
-            .stack_name(stack_id)
-            .send()
-            .await?;
+        let events = self.client.describe_stack_events().stack_name(stack_id).send().await?;
         let functions = watch.functions.get_or_insert_with(|| self.function_log());
         let lines = functions.read().into_iter();
         let mut sights: Vec<Sight> = lines.map(Sight::Function).collect();
         // The newest come first.
         for event in events.stack_events.unwrap_or_default().into_iter().rev() {
-            if watch
-                .events
-                .insert(event.event_id.clone().unwrap_or_default())
-            {
+            if watch.events.insert(event.event_id.clone().unwrap_or_default()) {
                 sights.push(sight(event));
             }
         }
@@ -270,18 +230,10 @@ impl Cloud {
         let since = Instant::now();
         loop {
             let status = self.status(stack_id).await?;
-            ensure!(
-                since.elapsed() < PATIENCE,
-                "stack {stack_id} is still {status}\n{}",
-                self.log()
-            );
+            ensure!(since.elapsed() < PATIENCE, "stack {stack_id} is still {status}\n{}", self.log());
             self.look(stack_id, watch, show).await?;
             if !status.ends_with("_IN_PROGRESS") {
-                ensure!(
-                    !status.is_empty(),
-                    "stack {stack_id} has no status\n{}",
-                    self.log()
-                );
+                ensure!(!status.is_empty(), "stack {stack_id} has no status\n{}", self.log());
                 return Ok(status);
             }
             tokio::time::sleep(POLL).await;
@@ -318,9 +270,7 @@ fn sight(event: StackEvent) -> Sight {
         time: event.timestamp.map_or(0.0, |time| time.as_secs_f64()),
         resource: event.logical_resource_id.unwrap_or_default(),
         kind: event.resource_type.unwrap_or_default(),
-        status: event
-            .resource_status
-            .map_or_else(String::new, |status| status.as_str().to_owned()),
+        status: event.resource_status.map_or_else(String::new, |status| status.as_str().to_owned()),
         reason: event.resource_status_reason.unwrap_or_default(),
     }
 }

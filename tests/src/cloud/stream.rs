@@ -17,10 +17,7 @@ use crate::service::Service;
 /// # Errors
 /// If there is none to be had.
 pub async fn database() -> anyhow::Result<MysqlServer> {
-    let options = Options {
-        database: Some("blog".to_owned()),
-        ..Options::default()
-    };
+    let options = Options { database: Some("blog".to_owned()), ..Options::default() };
     let server = MysqlServer::start(options).await?;
     let table = "CREATE TABLE blog.examples (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
                  example VARCHAR(255) NOT NULL)";
@@ -38,9 +35,7 @@ impl Cloud {
         server: &MysqlServer,
     ) -> anyhow::Result<BTreeMap<&'static str, String>> {
         let secret = json!({ "Name": "database", "SecretString": server.secret().to_string() });
-        let secret = Service::secrets_manager(self.endpoint())
-            .call("CreateSecret", &secret)
-            .await?;
+        let secret = Service::secrets_manager(self.endpoint()).call("CreateSecret", &secret).await?;
         let secret = secret["ARN"].as_str().context("a secret without an ARN")?;
         let mut parameters = self.network("network").await?;
         parameters.extend([
@@ -60,9 +55,7 @@ impl Cloud {
     /// If it has none.
     pub async fn task_of(&self, stack: &str) -> anyhow::Result<Arn> {
         let asked = self.client.describe_stack_resource();
-        let asked = asked
-            .stack_name(stack)
-            .logical_resource_id("ReplicationTask");
+        let asked = asked.stack_name(stack).logical_resource_id("ReplicationTask");
         let found = asked.send().await?.stack_resource_detail;
         let arn = found.and_then(|it| it.physical_resource_id);
         Ok(Arn::new(arn.context("the stack has no task")?))

@@ -125,10 +125,7 @@ impl Times {
 
     /// As short as will do, where it is not about time.
     pub fn brief() -> Self {
-        Self {
-            pace: Pace::brisk(),
-            poll: 1,
-        }
+        Self { pace: Pace::brisk(), poll: 1 }
     }
 }
 

@@ -86,8 +86,7 @@ pub(super) async fn help(dms: &Dms, own: &Arn, left: Left) -> anyhow::Result<()>
 
 async fn test_connections(dms: &Dms, task: &Arn) -> anyhow::Result<()> {
     for side in ["SourceEndpointArn", "TargetEndpointArn"] {
-        let [endpoint, instance] =
-            [side, "ReplicationInstanceArn"].map(|name| dms.member(task, name));
+        let [endpoint, instance] = [side, "ReplicationInstanceArn"].map(|name| dms.member(task, name));
         let named = |name: &str, arn: &str| json!({ "Name": name, "Values": [arn] });
         let which = json!({ "Filters": [named("endpoint-arn", &endpoint),
             named("replication-instance-arn", &instance)] });
@@ -117,20 +116,14 @@ pub(super) fn tasks(dms: &Dms) -> anyhow::Result<Vec<Arn>> {
     let described = dms.call("DescribeReplicationTasks", &json!({}))?;
     let tasks = described["ReplicationTasks"].as_array();
     let arns = tasks.into_iter().flatten();
-    Ok(arns
-        .filter_map(|task| task["ReplicationTaskArn"].as_str().map(Arn::new))
-        .collect())
+    Ok(arns.filter_map(|task| task["ReplicationTaskArn"].as_str().map(Arn::new)).collect())
 }
 
 /// Waits until this is so.
 pub(super) async fn until(mut is: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let began = Instant::now();
     while !is()? {
-        ensure!(
-            began.elapsed() < PATIENCE,
-            "nothing comes of it in {} s",
-            PATIENCE.as_secs()
-        );
+        ensure!(began.elapsed() < PATIENCE, "nothing comes of it in {} s", PATIENCE.as_secs());
         tokio::time::sleep(POLL).await;
     }
     Ok(())

@@ -6,12 +6,7 @@ use super::SetUp;
 use crate::cloud::{Cloud, root};
 
 /// What of the stream's template is DMS's: these types, and the roles that they use.
-const KEPT: [&str; 4] = [
-    "AWS::DMS::",
-    "AWS::Kinesis::Stream",
-    "SourceSecretRole",
-    "TargetStreamRole",
-];
+const KEPT: [&str; 4] = ["AWS::DMS::", "AWS::Kinesis::Stream", "SourceSecretRole", "TargetStreamRole"];
 
 /// A set-up's template, its functions uploaded.
 pub(super) async fn template(cloud: &Cloud, set_up: SetUp) -> anyhow::Result<Value> {
@@ -32,19 +27,12 @@ fn plain(stream: &Value, snippet: Option<&Value>) -> Value {
     let mut resources = Map::new();
     for (name, resource) in stream["Resources"].as_object().into_iter().flatten() {
         let kind = resource["Type"].as_str().unwrap_or_default();
-        if !KEPT
-            .iter()
-            .any(|kept| name == kept || kind.starts_with(kept))
-        {
+        if !KEPT.iter().any(|kept| name == kept || kind.starts_with(kept)) {
             continue;
         }
         let mut resource = resource.clone();
         if resource["DependsOn"] == "DmsPre" {
-            resource["DependsOn"] = if snippet.is_some() {
-                json!("Pre")
-            } else {
-                json!([])
-            };
+            resource["DependsOn"] = if snippet.is_some() { json!("Pre") } else { json!([]) };
         }
         resources.insert(name.clone(), resource);
     }
@@ -60,8 +48,7 @@ fn plain(stream: &Value, snippet: Option<&Value>) -> Value {
         let more = snippet.and_then(|it| it[part].as_object());
         let more = more.into_iter().flatten();
         let part = template[part].as_object_mut();
-        part.into_iter()
-            .for_each(|it| it.extend(more.clone().map(|(name, it)| (name.clone(), it.clone()))));
+        part.into_iter().for_each(|it| it.extend(more.clone().map(|(name, it)| (name.clone(), it.clone()))));
     }
     template
 }

@@ -94,9 +94,7 @@ impl<'a> World<'a> {
             self.say(format!("left to people: {what}"));
             help(&dms, &own, *what).await?;
         }
-        let is_dead = [Left::Start, Left::Resume]
-            .iter()
-            .any(|it| left.contains(it));
+        let is_dead = [Left::Start, Left::Resume].iter().any(|it| left.contains(it));
         let rest = (!is_dead && operation != Operation::Create).then(|| rest(&dms, began, ended));
         let is_made = !status.contains("ROLLBACK");
         if operation.is_to_succeed() && !is_made {
@@ -113,14 +111,7 @@ impl<'a> World<'a> {
         }
         let lost = self.lost().await?;
         self.say(format!("{status}, {rest:?}, lost {lost}, {left:?}"));
-        Ok(Outcome {
-            set_up: self.set_up,
-            operation,
-            status,
-            rest,
-            lost,
-            left,
-        })
+        Ok(Outcome { set_up: self.set_up, operation, status, rest, lost, left })
     }
 
     /// Demands that what was counted lost did not come later.
@@ -128,10 +119,7 @@ impl<'a> World<'a> {
         let (from, _) = self.from.as_ref().context("there was no stream")?;
         let missing = self.missing(from).await?;
         let came = self.lost.difference(&missing).count();
-        ensure!(
-            came == 0,
-            "{came} changes that were counted lost came later"
-        );
+        ensure!(came == 0, "{came} changes that were counted lost came later");
         Ok(())
     }
 
@@ -161,21 +149,14 @@ impl<'a> World<'a> {
         let tell = self.tell;
         let set_up = self.set_up;
         let mut show = |sight: Sight| {
-            if let Sight::Stack {
-                resource,
-                status,
-                reason,
-                ..
-            } = sight
+            if let Sight::Stack { resource, status, reason, .. } = sight
                 && status.contains("FAILED")
             {
                 tell(set_up, format!("{resource} {status}: {reason}"));
             }
         };
         let watch = &mut self.watch;
-        let execute = self
-            .cloud
-            .execute(&change_set, Failure::RollsBack, watch, &mut show);
+        let execute = self.cloud.execute(&change_set, Failure::RollsBack, watch, &mut show);
         let status = tokio::select! {
             status = execute => status?,
             failed = cancels(&self.cloud, operation == Operation::Cancelled) => return Err(failed),
@@ -225,9 +206,7 @@ impl<'a> World<'a> {
         let late = self.missing(&from).await?;
         // A stream is in the log's order: when something that is yet to be written has come, all before it has.
         let written = self.writer.journal().len();
-        until(|| self.has_seen(written))
-            .await
-            .context("nothing new comes out of the stream")?;
+        until(|| self.has_seen(written)).await.context("nothing new comes out of the stream")?;
         let missing = self.missing(&from).await?;
         let known = self.lost.len();
         self.lost.extend(late.intersection(&missing).cloned());

@@ -27,18 +27,11 @@ const ENDPOINTS: Listing = Listing {
 const CONNECTIONS: Listing = Listing {
     list: "Connections",
     things: "Connections",
-    filters: &[
-        ("endpoint-arn", &["EndpointArn"]),
-        ("replication-instance-arn", &["ReplicationInstanceArn"]),
-    ],
+    filters: &[("endpoint-arn", &["EndpointArn"]), ("replication-instance-arn", &["ReplicationInstanceArn"])],
 };
 
 impl Model {
-    pub(super) fn create_endpoint(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn create_endpoint(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let name = input.identifier("EndpointIdentifier")?;
         input.required("EngineName")?;
         let side = input.required("EndpointType")?.to_uppercase();
@@ -61,11 +54,7 @@ impl Model {
         Ok(json!({ "Endpoint": described }))
     }
 
-    pub(super) fn modify_endpoint(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn modify_endpoint(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let arn = input.arn("EndpointArn")?;
         let endpoint = self.endpoint(now, &arn)?;
         let old_name = text(&endpoint.document, "EndpointIdentifier").to_owned();
@@ -82,21 +71,14 @@ impl Model {
             answer = described(endpoint, "active");
         }
         // DMS tests the connections of what it modified by itself.
-        let tested = self
-            .connections
-            .keys()
-            .filter(|(endpoint, _)| *endpoint == arn);
+        let tested = self.connections.keys().filter(|(endpoint, _)| *endpoint == arn);
         for connection in tested.cloned().collect::<Vec<_>>() {
             self.begin_test(now, connection);
         }
         Ok(json!({ "Endpoint": answer }))
     }
 
-    pub(super) fn delete_endpoint(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn delete_endpoint(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let arn = input.arn("EndpointArn")?;
         self.endpoint(now, &arn)?;
         if self.tasks_on(now, &arn).next().is_some() {
@@ -112,11 +94,7 @@ impl Model {
         Ok(json!({ "Endpoint": endpoint }))
     }
 
-    pub(super) fn describe_endpoints(
-        &self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn describe_endpoints(&self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let endpoints = self.endpoints.iter().filter_map(|(arn, endpoint)| {
             let status = endpoint.life.at(now)?;
             Some((arn.to_string(), described(endpoint, status)))
@@ -124,15 +102,8 @@ impl Model {
         ENDPOINTS.page(input, endpoints)
     }
 
-    pub(super) fn test_connection(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
-        let connection = (
-            input.arn("EndpointArn")?,
-            input.arn("ReplicationInstanceArn")?,
-        );
+    pub(super) fn test_connection(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
+        let connection = (input.arn("EndpointArn")?, input.arn("ReplicationInstanceArn")?);
         self.endpoint(now, &connection.0)?;
         self.available_instance(now, &connection.1)?;
         if self.connection_status(now, &connection) == Some("testing") {
@@ -146,11 +117,7 @@ impl Model {
         Ok(json!({ "Connection": described }))
     }
 
-    pub(super) fn describe_connections(
-        &self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn describe_connections(&self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let seen = self.seen(now);
         let connections = self.connections.iter().filter_map(|(connection, life)| {
             let (endpoint, instance) = connection;
@@ -190,16 +157,11 @@ impl Model {
 
     fn begin_test(&mut self, now: Instant, connection: (Arn, Arn)) {
         let failure = self.unreachable.get(&connection.0).cloned();
-        let status = if failure.is_some() {
-            "failed"
-        } else {
-            "successful"
-        };
+        let status = if failure.is_some() { "failed" } else { "successful" };
         let (outcome, duration) = ((status, failure), self.pace.connection_test);
         let life = self.connections.entry(connection);
         let life = life.or_insert_with(|| Timeline::new(now, ("testing", None)));
-        life.turn(now, ("testing", None))
-            .then(duration, Some(outcome));
+        life.turn(now, ("testing", None)).then(duration, Some(outcome));
     }
 
     fn described_connection(
@@ -226,20 +188,13 @@ impl Model {
 
 /// Keeps what an endpoint is created or modified with, except passwords: DMS gives none back.
 fn write_endpoint(document: &mut Document, input: Input<'_>) {
-    input.write_to(
-        document,
-        &["Password", "Tags", "ResourceIdentifier", "ExactSettings"],
-    );
+    input.write_to(document, &["Password", "Tags", "ResourceIdentifier", "ExactSettings"]);
     for settings in document.values_mut().filter_map(Value::as_object_mut) {
         settings.remove("Password");
     }
-    for (name, spell) in [
-        (
-            "EndpointIdentifier",
-            str::to_lowercase as fn(&str) -> String,
-        ),
-        ("EndpointType", str::to_uppercase),
-    ] {
+    for (name, spell) in
+        [("EndpointIdentifier", str::to_lowercase as fn(&str) -> String), ("EndpointType", str::to_uppercase)]
+    {
         let spelt = spell(text(document, name));
         document.insert(name.to_owned(), json!(spelt));
     }

@@ -24,10 +24,8 @@ impl Dms {
     /// Lets all runs that begin from now on move rows: from MySQL and its kin, as the secret of the source says, to
     /// Kinesis. These are the URLs of Kinesis and of Secrets Manager.
     pub fn replicates(&self, kinesis: &str, secrets: &str) {
-        self.model().replica = Some(Feed {
-            replica: Replica::new(kinesis, secrets),
-            model: Shared::downgrade(&self.model),
-        });
+        self.model().replica =
+            Some(Feed { replica: Replica::new(kinesis, secrets), model: Shared::downgrade(&self.model) });
     }
 }
 
@@ -69,8 +67,7 @@ impl Model {
             return Ok(());
         }
         let why = if input.0.get("CdcStartTime").is_some_and(|it| !it.is_null()) {
-            "CdcStartTime: the engine here finds no time in a log; give a CdcStartPosition"
-                .to_owned()
+            "CdcStartTime: the engine here finds no time in a log; give a CdcStartPosition".to_owned()
         } else if let Some(Err(why)) = input.text("CdcStartPosition").map(str::parse::<Position>) {
             format!("Invalid CdcStartPosition: {why}")
         } else {

@@ -47,11 +47,7 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:8.1} s  ", self.at.as_secs_f64())?;
         match &self.event {
-            Event::Call {
-                operation,
-                subject,
-                refused,
-            } => {
+            Event::Call { operation, subject, refused } => {
                 write!(f, "{operation}")?;
                 if let Some(subject) = subject {
                     write!(f, " {subject}")?;
@@ -61,10 +57,7 @@ impl fmt::Display for Entry {
                     None => Ok(()),
                 }
             }
-            Event::Status {
-                task,
-                status: Some(status),
-            } => write!(f, "task {task} is {status}"),
+            Event::Status { task, status: Some(status) } => write!(f, "task {task} is {status}"),
             Event::Status { task, status: None } => write!(f, "task {task} is gone"),
             Event::Violation(what) => write!(f, "violation: {what}"),
         }
@@ -87,11 +80,7 @@ impl Ledger {
         refused: Option<String>,
     ) {
         *self.counts.entry(operation.to_owned()).or_default() += 1;
-        let event = Event::Call {
-            operation: operation.to_owned(),
-            subject,
-            refused,
-        };
+        let event = Event::Call { operation: operation.to_owned(), subject, refused };
         self.entries.push(Entry { at, event });
     }
 
@@ -131,20 +120,13 @@ impl Dms {
 
     /// A task's runs so far, with the position each began at.
     pub fn runs(&self, task: &Arn) -> Vec<Run> {
-        self.model()
-            .tasks
-            .get(task)
-            .map_or_else(Vec::new, |task| task.runs.clone())
+        self.model().tasks.get(task).map_or_else(Vec::new, |task| task.runs.clone())
     }
 
     /// The checkpoint that a task at rest has.
     pub fn checkpoint(&self, task: &Arn) -> Option<String> {
         let phase = self.model().phase(Instant::now(), task).cloned().ok()?;
-        if phase.rests() {
-            phase.checkpoint
-        } else {
-            None
-        }
+        if phase.rests() { phase.checkpoint } else { None }
     }
 
     /// The tags of a resource.

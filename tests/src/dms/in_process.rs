@@ -14,12 +14,8 @@ use super::refusal::Refusal;
 
 impl Tasks for Dms {
     async fn describe(&self, tasks: &[Arn]) -> Result<Vec<Task>, TasksError> {
-        let found = self.described(
-            "DescribeReplicationTasks",
-            "replication-task-arn",
-            tasks,
-            "ReplicationTasks",
-        );
+        let found =
+            self.described("DescribeReplicationTasks", "replication-task-arn", tasks, "ReplicationTasks");
         let found = found.await?;
         Ok(found.iter().map(task).collect())
     }
@@ -31,10 +27,7 @@ impl Tasks for Dms {
             let answer = self.sent("ListTagsForResource", &input).await?;
             let tags = answer["TagList"].as_array().into_iter().flatten();
             for tag in tags.filter(|tag| tag["Key"] == PAUSE_MARK) {
-                marks.insert(
-                    arn(tag, "ResourceArn"),
-                    text(tag, "Value").unwrap_or_default(),
-                );
+                marks.insert(arn(tag, "ResourceArn"), text(tag, "Value").unwrap_or_default());
             }
         }
         Ok(marks)
@@ -80,12 +73,7 @@ impl Tasks for Dms {
     }
 
     async fn connections(&self, endpoints: &[Arn]) -> Result<Vec<Connection>, TasksError> {
-        let found = self.described(
-            "DescribeConnections",
-            "endpoint-arn",
-            endpoints,
-            "Connections",
-        );
+        let found = self.described("DescribeConnections", "endpoint-arn", endpoints, "Connections");
         let found = found.await?;
         let connections = found.iter().map(|connection| Connection {
             endpoint: arn(connection, "EndpointArn"),
@@ -101,11 +89,7 @@ impl Dms {
     /// A call as the SDK makes it for the handlers: up to eight attempts while DMS throttles, with growing pauses. Where it
     /// is but one call that a test makes fail, that stands for all of them.
     async fn sent(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
-        let attempts = if self.model().throttle.is_some() {
-            8
-        } else {
-            1
-        };
+        let attempts = if self.model().throttle.is_some() { 8 } else { 1 };
         for attempt in 1..attempts {
             match self.call(operation, input) {
                 Err(refusal) if refusal == Refusal::throttled() => {
@@ -165,9 +149,7 @@ fn task(document: &Value) -> Task {
         arn: arn(document, "ReplicationTaskArn"),
         name: text(document, "ReplicationTaskIdentifier").unwrap_or_default(),
         status: TaskStatus::from(text(document, "Status").unwrap_or_default().as_str()),
-        migration_type: MigrationType::from(
-            text(document, "MigrationType").unwrap_or_default().as_str(),
-        ),
+        migration_type: MigrationType::from(text(document, "MigrationType").unwrap_or_default().as_str()),
         source: arn(document, "SourceEndpointArn"),
         target: arn(document, "TargetEndpointArn"),
         instance: arn(document, "ReplicationInstanceArn"),
@@ -187,10 +169,7 @@ fn arn(document: &Value, member: &str) -> Arn {
 }
 
 fn text(document: &Value, member: &str) -> Option<String> {
-    document
-        .get(member)
-        .and_then(Value::as_str)
-        .map(str::to_owned)
+    document.get(member).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn texts(arns: &[Arn]) -> Vec<&str> {

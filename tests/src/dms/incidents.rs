@@ -96,7 +96,8 @@ impl Dms {
 
     /// Somebody resumes a task by hand.
     pub fn operator_resumes(&self, task: &Arn) {
-        let input = json!({ "ReplicationTaskArn": task.as_str(), "StartReplicationTaskType": "resume-processing" });
+        let input =
+            json!({ "ReplicationTaskArn": task.as_str(), "StartReplicationTaskType": "resume-processing" });
         let answer = self.model().start_task(Instant::now(), Input(&input));
         answer.unwrap();
     }

@@ -12,10 +12,7 @@ use super::timeline::Timeline;
 const GROUPS: Listing = Listing {
     list: "ReplicationSubnetGroups",
     things: "Replication Subnet Groups",
-    filters: &[(
-        "replication-subnet-group-id",
-        &["ReplicationSubnetGroupIdentifier"],
-    )],
+    filters: &[("replication-subnet-group-id", &["ReplicationSubnetGroupIdentifier"])],
 };
 
 const INSTANCES: Listing = Listing {
@@ -23,10 +20,7 @@ const INSTANCES: Listing = Listing {
     things: "Replication Instances",
     filters: &[
         ("replication-instance-arn", &["ReplicationInstanceArn"]),
-        (
-            "replication-instance-id",
-            &["ReplicationInstanceIdentifier"],
-        ),
+        ("replication-instance-id", &["ReplicationInstanceIdentifier"]),
         ("replication-instance-class", &["ReplicationInstanceClass"]),
         ("engine-version", &["EngineVersion"]),
     ],
@@ -34,9 +28,7 @@ const INSTANCES: Listing = Listing {
 
 impl Model {
     pub(super) fn create_group(&mut self, input: Input<'_>) -> Result<Value, Refusal> {
-        let name = input
-            .required("ReplicationSubnetGroupIdentifier")?
-            .to_lowercase();
+        let name = input.required("ReplicationSubnetGroupIdentifier")?.to_lowercase();
         input.required("ReplicationSubnetGroupDescription")?;
         if self.groups.contains_key(&name) {
             return Err(Refusal::already_exists("Replication Subnet Group", &name));
@@ -49,30 +41,18 @@ impl Model {
     }
 
     pub(super) fn modify_group(&mut self, input: Input<'_>) -> Result<Value, Refusal> {
-        let name = input
-            .required("ReplicationSubnetGroupIdentifier")?
-            .to_lowercase();
+        let name = input.required("ReplicationSubnetGroupIdentifier")?.to_lowercase();
         let document = self.groups.get_mut(&name).ok_or_else(|| no_group(&name))?;
         write_group(document, &name, input)?;
         Ok(json!({ "ReplicationSubnetGroup": document }))
     }
 
-    pub(super) fn delete_group(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
-        let name = input
-            .required("ReplicationSubnetGroupIdentifier")?
-            .to_lowercase();
+    pub(super) fn delete_group(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
+        let name = input.required("ReplicationSubnetGroupIdentifier")?.to_lowercase();
         self.groups.get(&name).ok_or_else(|| no_group(&name))?;
-        let mut living = self
-            .instances
-            .values()
-            .filter(|it| it.life.at(now).is_some());
-        let group = |it: &Resource| {
-            it.document["ReplicationSubnetGroup"]["ReplicationSubnetGroupIdentifier"].clone()
-        };
+        let mut living = self.instances.values().filter(|it| it.life.at(now).is_some());
+        let group =
+            |it: &Resource| it.document["ReplicationSubnetGroup"]["ReplicationSubnetGroupIdentifier"].clone();
         if living.any(|instance| group(instance) == json!(name)) {
             return Err(Refusal::invalid_state(format!(
                 "Cannot delete Replication Subnet Group {name} because at least one replication instance is still \
@@ -90,11 +70,7 @@ impl Model {
         GROUPS.page(input, groups)
     }
 
-    pub(super) fn create_instance(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn create_instance(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let name = input.identifier("ReplicationInstanceIdentifier")?;
         input.required("ReplicationInstanceClass")?;
         if is_taken(&self.instances, now, "ReplicationInstanceIdentifier", &name) {
@@ -134,11 +110,7 @@ impl Model {
         Ok(json!({ "ReplicationInstance": described }))
     }
 
-    pub(super) fn modify_instance(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn modify_instance(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let arn = input.arn("ReplicationInstanceArn")?;
         let instance = self.available_instance(now, &arn)?;
         let name = text(&instance.document, "ReplicationInstanceIdentifier");
@@ -146,20 +118,13 @@ impl Model {
         let modify = self.pace.modify;
         let instance = self.instances.get_mut(&arn).map(|instance| {
             write_instance(&mut instance.document, input);
-            instance
-                .life
-                .turn(now, "modifying")
-                .then(modify, Some("available"));
+            instance.life.turn(now, "modifying").then(modify, Some("available"));
             described(instance, "modifying")
         });
         Ok(json!({ "ReplicationInstance": instance }))
     }
 
-    pub(super) fn delete_instance(
-        &mut self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn delete_instance(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let arn = input.arn("ReplicationInstanceArn")?;
         self.available_instance(now, &arn)?;
         if self.tasks_on(now, &arn).next().is_some() {
@@ -175,11 +140,7 @@ impl Model {
         Ok(json!({ "ReplicationInstance": instance }))
     }
 
-    pub(super) fn describe_instances(
-        &self,
-        now: Instant,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    pub(super) fn describe_instances(&self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let instances = self.instances.iter().filter_map(|(arn, instance)| {
             let status = instance.life.at(now)?;
             Some((arn.to_string(), described(instance, status)))
@@ -209,9 +170,8 @@ fn write_group(document: &mut Document, name: &str, input: Input<'_>) -> Result<
             "The replication subnet group needs subnets in at least two availability zones",
         ));
     }
-    let subnets = subnets
-        .iter()
-        .map(|subnet| json!({ "SubnetIdentifier": subnet, "SubnetStatus": "Active" }));
+    let subnets =
+        subnets.iter().map(|subnet| json!({ "SubnetIdentifier": subnet, "SubnetStatus": "Active" }));
     let subnets: Vec<_> = subnets.collect();
     input.write_to(document, &["SubnetIds", "Tags"]);
     document.insert("ReplicationSubnetGroupIdentifier".to_owned(), json!(name));

@@ -32,18 +32,14 @@ impl Listing {
             }
         };
         let filters = self.filters(input)?;
-        let matching: Vec<_> = items
-            .filter(|(_, item)| filters.iter().all(|filter| filter.admits(item)))
-            .collect();
+        let matching: Vec<_> =
+            items.filter(|(_, item)| filters.iter().all(|filter| filter.admits(item))).collect();
         if matching.is_empty() && !filters.is_empty() {
             let nothing = format!("No {} found matching filter", self.things);
             return Err(Refusal::not_found(nothing));
         }
         let after = input.text("Marker").unwrap_or_default();
-        let mut rest = matching
-            .into_iter()
-            .filter(|(key, _)| key.as_str() > after)
-            .peekable();
+        let mut rest = matching.into_iter().filter(|(key, _)| key.as_str() > after).peekable();
         let mut page = Vec::new();
         let mut last = None;
         while page.len() < limit
@@ -65,9 +61,8 @@ impl Listing {
             let filter = Input(filter);
             let name = filter.required("Name")?;
             let known = self.filters.iter().find(|(known, _)| *known == name);
-            let (_, members) = known.ok_or_else(|| {
-                Refusal::bad_value(format!("Unrecognized filter name specified: {name}"))
-            })?;
+            let (_, members) = known
+                .ok_or_else(|| Refusal::bad_value(format!("Unrecognized filter name specified: {name}")))?;
             let values = filter.texts("Values");
             Ok(Filter { members, values })
         });
@@ -83,8 +78,6 @@ struct Filter<'a> {
 impl Filter<'_> {
     fn admits(&self, item: &Value) -> bool {
         let member = |name: &&str| item.get(*name).and_then(Value::as_str).unwrap_or_default();
-        self.members
-            .iter()
-            .any(|name| self.values.contains(&member(name)))
+        self.members.iter().any(|name| self.values.contains(&member(name)))
     }
 }

@@ -58,9 +58,7 @@ pub struct Dms {
 impl Dms {
     /// One with nothing in it.
     pub fn new(pace: Pace) -> Self {
-        Self {
-            model: Arc::new(Mutex::new(Model::new(pace))),
-        }
+        Self { model: Arc::new(Mutex::new(Model::new(pace))) }
     }
 
     /// Calls an operation by its API name, with its input as JSON.

@@ -87,26 +87,15 @@ impl Model {
             None if throttled => Err(Refusal::throttled()),
             None => self.carry_out(now, operation, Input(input)),
         };
-        let subjects = [
-            "ReplicationTaskArn",
-            "EndpointArn",
-            "ReplicationInstanceArn",
-            "ResourceArn",
-        ];
+        let subjects = ["ReplicationTaskArn", "EndpointArn", "ReplicationInstanceArn", "ResourceArn"];
         let subject = subjects.iter().find_map(|name| Input(input).text(name));
         let refused = answer.as_ref().err().map(|refusal| refusal.code.clone());
         let at = self.since_start(now);
-        self.ledger
-            .call(at, operation, subject.map(Arn::new), refused);
+        self.ledger.call(at, operation, subject.map(Arn::new), refused);
         answer
     }
 
-    fn carry_out(
-        &mut self,
-        now: Instant,
-        operation: &str,
-        input: Input<'_>,
-    ) -> Result<Value, Refusal> {
+    fn carry_out(&mut self, now: Instant, operation: &str, input: Input<'_>) -> Result<Value, Refusal> {
         match operation {
             "CreateReplicationSubnetGroup" => self.create_group(input),
             "ModifyReplicationSubnetGroup" => self.modify_group(input),
@@ -182,9 +171,7 @@ impl Model {
         };
         let resource = input.text("ResourceIdentifier");
         let resource = resource.map_or_else(made, str::to_owned);
-        let arn = Arn::new(format!(
-            "arn:aws:dms:eu-west-1:000000000000:{kind}:{resource}"
-        ));
+        let arn = Arn::new(format!("arn:aws:dms:eu-west-1:000000000000:{kind}:{resource}"));
         if self.exists(now, &arn) {
             return Err(Refusal::already_exists("Resource", arn.as_str()));
         }
@@ -204,21 +191,18 @@ impl Model {
 
     pub(super) fn task(&self, now: Instant, arn: &Arn) -> Result<&Task, Refusal> {
         let task = self.tasks.get(arn);
-        task.filter(|task| task.life.at(now).is_some())
-            .ok_or_else(|| no_task(arn))
+        task.filter(|task| task.life.at(now).is_some()).ok_or_else(|| no_task(arn))
     }
 
     pub(super) fn task_mut(&mut self, now: Instant, arn: &Arn) -> Result<&mut Task, Refusal> {
         let task = self.tasks.get_mut(arn);
-        task.filter(|task| task.life.at(now).is_some())
-            .ok_or_else(|| no_task(arn))
+        task.filter(|task| task.life.at(now).is_some()).ok_or_else(|| no_task(arn))
     }
 
     /// The truth about a task.
     pub(super) fn phase(&self, now: Instant, arn: &Arn) -> Result<&Phase, Refusal> {
         let task = self.tasks.get(arn);
-        task.and_then(|task| task.life.at(now))
-            .ok_or_else(|| no_task(arn))
+        task.and_then(|task| task.life.at(now)).ok_or_else(|| no_task(arn))
     }
 
     /// The tasks that exist and use an endpoint or an instance.
@@ -250,12 +234,7 @@ pub(super) fn group_arn(name: &str) -> Arn {
 }
 
 /// Whether a resource that still exists has this name.
-pub(super) fn is_taken(
-    resources: &BTreeMap<Arn, Resource>,
-    now: Instant,
-    member: &str,
-    name: &str,
-) -> bool {
+pub(super) fn is_taken(resources: &BTreeMap<Arn, Resource>, now: Instant, member: &str, name: &str) -> bool {
     let mut living = resources.values().filter(|it| it.life.at(now).is_some());
     living.any(|resource| text(&resource.document, member) == name)
 }

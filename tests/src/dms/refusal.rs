@@ -19,10 +19,7 @@ pub struct Refusal {
 impl Refusal {
     /// Any error, by code and message.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            message: message.into(),
-        }
+        Self { code: code.to_owned(), message: message.into() }
     }
 
     /// `InvalidResourceStateFault`: not in its present state.
@@ -41,10 +38,7 @@ impl Refusal {
     }
 
     pub(super) fn already_exists(what: &str, name: &str) -> Self {
-        Self::new(
-            "ResourceAlreadyExistsFault",
-            format!("{what} already exists: {name}"),
-        )
+        Self::new("ResourceAlreadyExistsFault", format!("{what} already exists: {name}"))
     }
 
     pub(super) fn bad_value(message: impl Into<String>) -> Self {
@@ -70,9 +64,7 @@ impl<'a> Input<'a> {
     pub(super) fn required(self, name: &str) -> Result<&'a str, Refusal> {
         let text = self.text(name).filter(|text| !text.is_empty());
         text.ok_or_else(|| {
-            Refusal::bad_value(format!(
-                "The parameter {name} must be provided and must not be blank."
-            ))
+            Refusal::bad_value(format!("The parameter {name} must be provided and must not be blank."))
         })
     }
 
@@ -101,10 +93,7 @@ impl<'a> Input<'a> {
     /// A list of texts; empty when it is left out.
     pub(super) fn texts(self, name: &str) -> Vec<&'a str> {
         let list = self.0.get(name).and_then(Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
+        list.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// Writes the members given into a document, but for these.
@@ -119,8 +108,5 @@ impl<'a> Input<'a> {
 
 /// A member of a document, as text.
 pub(super) fn text<'a>(document: &'a Document, name: &str) -> &'a str {
-    document
-        .get(name)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    document.get(name).and_then(Value::as_str).unwrap_or_default()
 }

@@ -38,7 +38,8 @@ impl Dms {
     pub fn add_instance(&self, name: &str) -> Arn {
         let mut model = self.model();
         let now = Instant::now();
-        let input = json!({ "ReplicationInstanceIdentifier": name, "ReplicationInstanceClass": "dms.t3.medium" });
+        let input =
+            json!({ "ReplicationInstanceIdentifier": name, "ReplicationInstanceClass": "dms.t3.medium" });
         let answer = model.create_instance(now, Input(&input)).unwrap();
         let arn = arn(&answer["ReplicationInstance"]["ReplicationInstanceArn"]);
         model.instances.get_mut(&arn).unwrap().life = Timeline::new(now, "available");
@@ -47,8 +48,7 @@ impl Dms {
 
     /// An endpoint; its connections have not been tested.
     pub fn add_endpoint(&self, name: &str, side: &str, engine: &str) -> Arn {
-        let input =
-            json!({ "EndpointIdentifier": name, "EndpointType": side, "EngineName": engine });
+        let input = json!({ "EndpointIdentifier": name, "EndpointType": side, "EngineName": engine });
         let answer = self.model().create_endpoint(Instant::now(), Input(&input));
         arn(&answer.unwrap()["Endpoint"]["EndpointArn"])
     }
@@ -114,18 +114,11 @@ impl Model {
         let works = matches!(status, TaskStatus::Starting | TaskStatus::Running);
         let has_run = matches!(
             status,
-            TaskStatus::Stopping
-                | TaskStatus::Stopped
-                | TaskStatus::Failed
-                | TaskStatus::FailedMove
+            TaskStatus::Stopping | TaskStatus::Stopped | TaskStatus::Failed | TaskStatus::FailedMove
         );
         if (works && !runs) || (has_run && task.runs.is_empty()) {
             let first = task.runs.is_empty();
-            let start_type = if first {
-                StartType::Start
-            } else {
-                StartType::Resume
-            };
+            let start_type = if first { StartType::Start } else { StartType::Resume };
             task.begin(now, start_type, None, head.clone(), &pace);
         }
         let rest = match task.life.at(now) {
@@ -133,17 +126,12 @@ impl Model {
             _ if task.runs.is_empty() => Phase::new(TaskStatus::Ready),
             _ => Phase::stopped("NORMAL", task.checkpoint(&head)),
         };
-        let through = Phase {
-            status: status.clone(),
-            ..rest.clone()
-        };
+        let through = Phase { status: status.clone(), ..rest.clone() };
         let running = Phase::new(TaskStatus::Running);
         match status {
             TaskStatus::Starting => {
                 let starting = Phase::new(status);
-                task.life
-                    .turn(now, starting)
-                    .then(pace.start, Some(running));
+                task.life.turn(now, starting).then(pace.start, Some(running));
                 task.finishes_by_itself(now + pace.start, &pace);
             }
             TaskStatus::Running => {
@@ -152,17 +140,13 @@ impl Model {
             }
             TaskStatus::Stopping => task.end(now, &head, &pace),
             TaskStatus::Stopped => {
-                task.life
-                    .turn(now, Phase::stopped("NORMAL", rest.checkpoint));
+                task.life.turn(now, Phase::stopped("NORMAL", rest.checkpoint));
                 task.run_ends(now);
             }
             TaskStatus::Failed => {
                 task.life.turn(
                     now,
-                    Phase::failed(
-                        "Last Error. Task error notification received.",
-                        rest.checkpoint,
-                    ),
+                    Phase::failed("Last Error. Task error notification received.", rest.checkpoint),
                 );
                 task.run_ends(now);
             }

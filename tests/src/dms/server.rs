@@ -52,10 +52,7 @@ async fn answer(State(dms): State<Dms>, headers: HeaderMap, body: Bytes) -> Resp
     let request = REQUESTS.fetch_add(1, Ordering::Relaxed);
     let headers = [
         ("content-type", "application/x-amz-json-1.1".to_owned()),
-        (
-            "x-amzn-requestid",
-            format!("00000000-0000-4000-8000-{request:012x}"),
-        ),
+        ("x-amzn-requestid", format!("00000000-0000-4000-8000-{request:012x}")),
     ];
     (status, headers, answer.to_string()).into_response()
 }

@@ -4,12 +4,7 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 
-const RULE_TYPES: [&str; 4] = [
-    "selection",
-    "transformation",
-    "table-settings",
-    "data-masking",
-];
+const RULE_TYPES: [&str; 4] = ["selection", "transformation", "table-settings", "data-masking"];
 
 /// Checks a task's table mappings.
 pub(super) fn check_table_mappings(text: &str) -> Result<(), Refusal> {
@@ -34,9 +29,7 @@ pub(super) fn check_table_mappings(text: &str) -> Result<(), Refusal> {
             }
         });
         if let Some(flaw) = flaw {
-            return bad(format!(
-                "Rule with ruleId = {name} failed validation. {flaw}"
-            ));
+            return bad(format!("Rule with ruleId = {name} failed validation. {flaw}"));
         }
     }
     Ok(())
@@ -58,10 +51,7 @@ fn flaw(rule: &Value) -> Option<String> {
     }
     let locator = rule.get("object-locator");
     let names = ["schema-name", "table-name"];
-    if names
-        .iter()
-        .any(|name| locator.and_then(|locator| locator.get(name)).is_none())
-    {
+    if names.iter().any(|name| locator.and_then(|locator| locator.get(name)).is_none()) {
         return Some("object-locator needs a schema-name and a table-name".to_owned());
     }
     let action = member("rule-action").unwrap_or_default();
@@ -88,14 +78,11 @@ pub(super) fn check_task_settings(text: &str) -> Result<(), Refusal> {
         return Err(Refusal::bad_value(why));
     }
     let set = |name: &str| {
-        let value = document
-            .get("Logging")
-            .and_then(|logging| logging.get(name));
+        let value = document.get("Logging").and_then(|logging| logging.get(name));
         value.is_some_and(|value| !value.is_null())
     };
     if set("CloudWatchLogGroup") || set("CloudWatchLogStream") {
-        let why =
-            "Task Settings CloudWatchLogGroup or CloudWatchLogStream cannot be set on create.";
+        let why = "Task Settings CloudWatchLogGroup or CloudWatchLogStream cannot be set on create.";
         return Err(Refusal::bad_value(why));
     }
     Ok(())

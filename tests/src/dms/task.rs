@@ -20,12 +20,7 @@ pub(super) struct Phase {
 
 impl Phase {
     pub(super) fn new(status: TaskStatus) -> Self {
-        Self {
-            status,
-            stop_reason: None,
-            last_failure: None,
-            checkpoint: None,
-        }
+        Self { status, stop_reason: None, last_failure: None, checkpoint: None }
     }
 
     pub(super) fn stopped(reason: &str, checkpoint: Option<String>) -> Self {
@@ -54,10 +49,7 @@ impl Phase {
 
     /// Whether a task has its endpoints and its instance in use.
     pub(super) fn works(&self) -> bool {
-        matches!(
-            self.status,
-            TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping
-        )
+        matches!(self.status, TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping)
     }
 }
 
@@ -110,13 +102,9 @@ impl Task {
     }
 
     pub(super) fn uses(&self, arn: &str) -> bool {
-        [
-            "SourceEndpointArn",
-            "TargetEndpointArn",
-            "ReplicationInstanceArn",
-        ]
-        .iter()
-        .any(|name| text(&self.document, name) == arn)
+        ["SourceEndpointArn", "TargetEndpointArn", "ReplicationInstanceArn"]
+            .iter()
+            .any(|name| text(&self.document, name) == arn)
     }
 
     pub(super) fn loads(&self) -> bool {

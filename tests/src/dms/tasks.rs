@@ -32,10 +32,7 @@ impl Model {
         input.required("TableMappings")?;
         input.required("MigrationType")?;
         self.available_instance(now, &instance)?;
-        for (member, side) in [
-            ("SourceEndpointArn", "SOURCE"),
-            ("TargetEndpointArn", "TARGET"),
-        ] {
+        for (member, side) in [("SourceEndpointArn", "SOURCE"), ("TargetEndpointArn", "TARGET")] {
             let endpoint = self.endpoint(now, &input.arn(member)?)?;
             if text(&endpoint.document, "EndpointType") != side {
                 let why = format!("{member} must name a {} endpoint", side.to_lowercase());
@@ -45,10 +42,7 @@ impl Model {
         self.task_name_is_free(now, &name)?;
         let arn = self.new_arn(now, "task", &name, input)?;
         let mut document = Document::new();
-        input.write_to(
-            &mut document,
-            &["Tags", "ResourceIdentifier", "CdcStartTime"],
-        );
+        input.write_to(&mut document, &["Tags", "ResourceIdentifier", "CdcStartTime"]);
         document.insert("ReplicationTaskIdentifier".to_owned(), json!(name));
         document.insert("ReplicationTaskArn".to_owned(), json!(arn.as_str()));
         let mut life = Timeline::new(now, Phase::new(TaskStatus::Creating));
@@ -92,10 +86,7 @@ impl Model {
             let document = &mut task.document;
             document.insert("ReplicationTaskIdentifier".to_owned(), json!(name));
         }
-        let modifying = Phase {
-            status: TaskStatus::Modifying,
-            ..phase.clone()
-        };
+        let modifying = Phase { status: TaskStatus::Modifying, ..phase.clone() };
         task.life.turn(now, modifying).then(modify, Some(phase));
         self.described_task(now, &arn)
     }
@@ -104,19 +95,14 @@ impl Model {
         let arn = input.arn("ReplicationTaskArn")?;
         let phase = self.phase(now, &arn)?;
         if !phase.rests() {
-            let why = format!(
-                "Replication Task cannot be deleted while it is {} state",
-                phase.status
-            );
+            let why = format!("Replication Task cannot be deleted while it is {} state", phase.status);
             return Err(Refusal::invalid_state(why));
         }
         let mut answer = self.described_task(now, &arn)?;
         answer["ReplicationTask"]["Status"] = json!("deleting");
         let delete = self.pace.delete;
         let task = self.task_mut(now, &arn)?;
-        task.life
-            .turn(now, Phase::new(TaskStatus::Deleting))
-            .then(delete, None);
+        task.life.turn(now, Phase::new(TaskStatus::Deleting)).then(delete, None);
         Ok(answer)
     }
 
@@ -189,10 +175,7 @@ impl Model {
     }
 
     fn task_name_is_free(&self, now: Instant, name: &str) -> Result<(), Refusal> {
-        let mut living = self
-            .tasks
-            .values()
-            .filter(|task| task.life.at(now).is_some());
+        let mut living = self.tasks.values().filter(|task| task.life.at(now).is_some());
         let taken = living.any(|task| task.name() == name);
         if taken {
             return Err(Refusal::already_exists("Replication Task", name));
@@ -248,9 +231,7 @@ fn check_start(task: &Task, start_type: StartType, input: Input<'_>) -> Result<(
             "Start Type : RELOAD_TARGET, valid only for tasks with a full load that have run before",
         )),
         _ if !task.follows() && input.text("CdcStartPosition").is_some() => {
-            Err(Refusal::bad_combination(
-                "CdcStartPosition is not valid for Migration Type : full-load",
-            ))
+            Err(Refusal::bad_combination("CdcStartPosition is not valid for Migration Type : full-load"))
         }
         _ => Ok(()),
     }

@@ -37,9 +37,7 @@ impl Throttle {
         self.calls += 1;
         let since = now.saturating_duration_since(self.at);
         self.at = now;
-        self.left = self
-            .size
-            .min(self.left + since.as_secs_f64() * self.per_second);
+        self.left = self.size.min(self.left + since.as_secs_f64() * self.per_second);
         if self.left < 1.0 {
             return false;
         }

@@ -16,9 +16,7 @@ pub(super) struct Timeline<S> {
 impl<S> Timeline<S> {
     /// A life that begins now.
     pub(super) fn new(now: Instant, state: S) -> Self {
-        Self {
-            entries: vec![(now, Some(state))],
-        }
+        Self { entries: vec![(now, Some(state))] }
     }
 
     /// When the first state began.
@@ -29,8 +27,7 @@ impl<S> Timeline<S> {
     /// The state at a moment; before the beginning, the first one.
     pub(super) fn at(&self, moment: Instant) -> Option<&S> {
         let past = self.entries.iter().rev().find(|(from, _)| *from <= moment);
-        past.or(self.entries.first())
-            .and_then(|(_, state)| state.as_ref())
+        past.or(self.entries.first()).and_then(|(_, state)| state.as_ref())
     }
 
     /// A new state from now on, in place of all that was to come.
@@ -58,9 +55,6 @@ impl<S> Timeline<S> {
 
     /// The states that have come true, with the moments at which they did.
     pub(super) fn past(&self, now: Instant) -> impl Iterator<Item = (Instant, Option<&S>)> {
-        self.entries
-            .iter()
-            .filter(move |(from, _)| *from <= now)
-            .map(|(from, state)| (*from, state.as_ref()))
+        self.entries.iter().filter(move |(from, _)| *from <= now).map(|(from, state)| (*from, state.as_ref()))
     }
 }

@@ -66,34 +66,22 @@ impl Binary {
         let version = said.split_once("Ver ").map_or("", |(_, version)| version);
         SAID.call_once(|| {
             // Not by a macro, whose text the test runner keeps to itself. That nobody can read it is no error.
-            let _ = writeln!(
-                std::io::stderr(),
-                "database server: {}, {}",
-                path.display(),
-                version.trim_end()
-            );
+            let _ =
+                writeln!(std::io::stderr(), "database server: {}, {}", path.display(), version.trim_end());
         });
         Ok(Self { path, kind })
     }
 
     /// The folder that holds the server's programs and its data files.
     pub(super) fn base(&self) -> PathBuf {
-        let real = self
-            .path
-            .canonicalize()
-            .unwrap_or_else(|_| self.path.clone());
-        real.ancestors()
-            .nth(2)
-            .unwrap_or(Path::new("/usr"))
-            .to_owned()
+        let real = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        real.ancestors().nth(2).unwrap_or(Path::new("/usr")).to_owned()
     }
 }
 
 fn candidates() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = std::env::split_paths(&path)
-        .chain(FOLDERS.map(PathBuf::from))
-        .collect();
+    let folders: Vec<_> = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from)).collect();
     let named = |name: &'static str| folders.iter().map(move |folder| folder.join(name));
     NAMES.into_iter().flat_map(named).collect()
 }

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
 /// An authority that lives as long as its value; clones are the same one.
 #[derive(Clone)]
@@ -31,10 +29,7 @@ impl Authority {
         let name = format!("Sluice stage CA {:x?}", &key.public_key_raw()[1..9]);
         params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, key).expect("the parameters are valid");
-        Self {
-            pem: issuer.pem(),
-            issuer: Arc::new(issuer),
-        }
+        Self { pem: issuer.pem(), issuer: Arc::new(issuer) }
     }
 
     /// Its own certificate, in PEM.

@@ -70,10 +70,7 @@ impl Pristine {
         let watchdog = Watchdog::of(folder.path())?;
         fs::create_dir(folder.path().join("tmp")).await?;
         initialise(binary, folder.path()).await?;
-        Ok(Self {
-            folder: folder.keep(),
-            _watchdog: watchdog,
-        })
+        Ok(Self { folder: folder.keep(), _watchdog: watchdog })
     }
 
     async fn copy_to(&self, folder: &Path) -> Result<()> {
@@ -132,10 +129,7 @@ fn share(base: &Path) -> Result<PathBuf> {
             return Ok(folder);
         }
     }
-    bail!(
-        "mysql_system_tables.sql was not found under {}/share",
-        base.display()
-    )
+    bail!("mysql_system_tables.sql was not found under {}/share", base.display())
 }
 
 /// The arguments of every run: a small server that survives a kill but not a power cut.
@@ -206,10 +200,8 @@ fn init_file() -> String {
 
 /// What the admin says to a new server.
 pub(super) fn statements(options: &Options) -> Vec<String> {
-    let mut statements = vec![
-        create_user(&options.username, &options.password),
-        grant(MASTER, &options.username),
-    ];
+    let mut statements =
+        vec![create_user(&options.username, &options.password), grant(MASTER, &options.username)];
     if options.rds {
         statements.extend(RDS.map(str::to_owned));
     }
@@ -230,10 +222,7 @@ fn grant(rights: &str, name: &str) -> String {
 }
 
 fn literal(text: &str) -> String {
-    let text = text
-        .replace('\\', "\\\\")
-        .replace('\'', "\\'")
-        .replace('\n', "\\n");
+    let text = text.replace('\\', "\\\\").replace('\'', "\\'").replace('\n', "\\n");
     format!("'{text}'")
 }
 

@@ -43,9 +43,6 @@ impl Watchdog {
             .spawn()
             .context("starting the watchdog of a database server")?;
         let pipe = child.stdin.take();
-        Ok(Self {
-            _child: child,
-            _pipe: pipe,
-        })
+        Ok(Self { _child: child, _pipe: pipe })
     }
 }

@@ -33,9 +33,7 @@ impl Play {
     /// Rows are written from now on, and the first ones are seen.
     pub(super) async fn rows(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let clusters = self.cloud.rds.identifiers().await;
-        let cluster = clusters
-            .first()
-            .context("the database stack has no cluster")?;
+        let cluster = clusters.first().context("the database stack has no cluster")?;
         let opts = self.cloud.rds.cluster(cluster).await;
         let opts = opts.context("the cluster is gone")?;
         let task = self.task.as_ref().context("there is no task")?;
@@ -64,12 +62,7 @@ impl Play {
              after {:.1} s",
             began.elapsed().as_secs_f64()
         )));
-        self.traffic = Some(Traffic {
-            writer,
-            subscriber,
-            opts,
-            from,
-        });
+        self.traffic = Some(Traffic { writer, subscriber, opts, from });
         Ok("-".to_owned())
     }
 
@@ -80,21 +73,12 @@ impl Play {
         let (opts, from, subscriber) = (&traffic.opts, &traffic.from, &traffic.subscriber);
         let count = count(opts, from, &journal, subscriber, PATIENCE).await?;
         let lines = count.to_string();
-        lines
-            .lines()
-            .for_each(|line| tell(Line::Note(line.to_owned())));
-        ensure!(
-            count.is_right(),
-            "the stream does not tell what happened: {count:?}"
-        );
+        lines.lines().for_each(|line| tell(Line::Note(line.to_owned())));
+        ensure!(count.is_right(), "the stream does not tell what happened: {count:?}");
         // A writer that hardly wrote, or a stream that never rested, would prove nothing.
         let seen = subscriber.seen()?;
         let gap = longest_gap(&seen);
-        ensure!(
-            count.logged > 100,
-            "only {} changes were made",
-            count.logged
-        );
+        ensure!(count.logged > 100, "only {} changes were made", count.logged);
         tell(Line::Note(format!(
             "the stream rested for {:.1} s at the longest, and then told what had happened meanwhile",
             gap.as_secs_f64()
@@ -108,10 +92,6 @@ impl Play {
         let traffic = self.traffic.as_ref();
         let journal = traffic.map(|it| it.writer.journal());
         let seen = traffic.and_then(|it| it.subscriber.seen().ok());
-        Film::new(
-            &self.cloud.dms,
-            &journal.unwrap_or_default(),
-            &seen.unwrap_or_default(),
-        )
+        Film::new(&self.cloud.dms, &journal.unwrap_or_default(), &seen.unwrap_or_default())
     }
 }

@@ -44,13 +44,7 @@ impl Play {
             cloud.package("stream.yaml"),
             cloud.package("examples.yaml"),
         )?;
-        Ok(Self {
-            cloud,
-            watch: Watch::default(),
-            task: None,
-            traffic: None,
-            counted: None,
-        })
+        Ok(Self { cloud, watch: Watch::default(), task: None, traffic: None, counted: None })
     }
 
     /// What became of the stream's tasks so far: when, since DMS was there, and the status.
@@ -73,31 +67,18 @@ impl Play {
             // The database here has a certificate of the local cloud's own authority, and is verified like any other.
             "SslCa": self.cloud.rds.ca_pem(),
         });
-        let said = self
-            .operate("deploy-database", &parameters, &[DATABASE], tell)
-            .await?;
+        let said = self.operate("deploy-database", &parameters, &[DATABASE], tell).await?;
         ensure!(said.well, "{}", said.lines.join("\n"));
         let outputs = self.cloud.outputs(DATABASE).await?;
-        for (name, expected) in [
-            ("BinlogFormat", "ROW"),
-            ("BinlogRetentionHours", "24"),
-            ("SchemaVersion", "1"),
-        ] {
+        for (name, expected) in
+            [("BinlogFormat", "ROW"), ("BinlogRetentionHours", "24"), ("SchemaVersion", "1")]
+        {
             let got = outputs.get(name).map(String::as_str);
-            ensure!(
-                got == Some(expected),
-                "output {name} is {got:?}, not {expected:?}"
-            );
+            ensure!(got == Some(expected), "output {name} is {got:?}, not {expected:?}");
         }
-        let of = |name: &str| {
-            outputs
-                .get(name)
-                .with_context(|| format!("the stack has no output {name}"))
-        };
+        let of = |name: &str| outputs.get(name).with_context(|| format!("the stack has no output {name}"));
         let [version, position] = [of("ServerVersion")?, of("BinlogPosition")?];
-        tell(Line::Note(format!(
-            "the database ({version}) is ready for CDC; its binlog is at {position}"
-        )));
+        tell(Line::Note(format!("the database ({version}) is ready for CDC; its binlog is at {position}")));
         self.cloud.status(DATABASE).await
     }
 
@@ -105,14 +86,8 @@ impl Play {
     ///
     /// # Errors
     /// If it can't be deployed at all.
-    pub async fn deploy(
-        &mut self,
-        changed: &Value,
-        tell: &mut dyn FnMut(Line),
-    ) -> anyhow::Result<String> {
-        let said = self
-            .operate("deploy-stream", changed, &[STREAM], tell)
-            .await?;
+    pub async fn deploy(&mut self, changed: &Value, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        let said = self.operate("deploy-stream", changed, &[STREAM], tell).await?;
         let ended = self.cloud.status(STREAM).await?;
         ensure!(
             said.well != ended.contains("ROLLBACK"),
@@ -120,10 +95,7 @@ impl Play {
             said.lines.join("\n")
         );
         if !said.well {
-            let why = said
-                .lines
-                .iter()
-                .skip_while(|line| !line.starts_with(STREAM));
+            let why = said.lines.iter().skip_while(|line| !line.starts_with(STREAM));
             // The first of these lines says that it begins.
             let why = why.skip(1).skip_while(|line| !line.starts_with(STREAM));
             why.for_each(|line| tell(Line::Said("deploy-stream", line.clone())));
@@ -149,9 +121,7 @@ impl Play {
         tell: &mut dyn FnMut(Line),
     ) -> anyhow::Result<Said> {
         let mut show = |sight| tell(Line::Sight(sight));
-        self.cloud
-            .operate(command, parameters, stacks, &mut self.watch, &mut show)
-            .await
+        self.cloud.operate(command, parameters, stacks, &mut self.watch, &mut show).await
     }
 
     /// Creates the stream's stack. The status in which it ended.
@@ -168,17 +138,13 @@ impl Play {
     async fn present_task(&self) -> anyhow::Result<Arn> {
         let outputs = self.cloud.outputs(STREAM).await?;
         let task = outputs.get("ReplicationTaskArn");
-        Ok(Arn::new(
-            task.context("the stack has no output ReplicationTaskArn")?,
-        ))
+        Ok(Arn::new(task.context("the stack has no output ReplicationTaskArn")?))
     }
 
     /// Creates the examples' stack: a consumer of the writer's table, and a function that writes rows.
     pub(super) async fn examples(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let parameters = json!({ "TableName": TABLE.1, "SslCa": self.cloud.rds.ca_pem() });
-        let said = self
-            .operate("deploy-examples", &parameters, &[EXAMPLES], tell)
-            .await?;
+        let said = self.operate("deploy-examples", &parameters, &[EXAMPLES], tell).await?;
         ensure!(said.well, "{}", said.lines.join("\n"));
         self.cloud.status(EXAMPLES).await
     }
@@ -187,8 +153,7 @@ impl Play {
     pub(super) async fn invoke_row_writer(&self, rows: u32) -> anyhow::Result<Value> {
         let outputs = self.cloud.outputs(EXAMPLES).await?;
         let function = outputs.get("RowWriterFunctionName");
-        let function =
-            function.context("the examples' stack has no output RowWriterFunctionName")?;
+        let function = function.context("the examples' stack has no output RowWriterFunctionName")?;
         self.cloud.invoke(function, &json!({ "rows": rows })).await
     }
 
@@ -206,10 +171,7 @@ impl Play {
         self.deploy(&changed, tell).await
     }
 
-    pub(super) async fn replacement(
-        &mut self,
-        tell: &mut dyn FnMut(Line),
-    ) -> anyhow::Result<String> {
+    pub(super) async fn replacement(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         // An endpoint's name can't be changed: it becomes another endpoint, and its task another task.
         self.cloud.edit_packaged("stream.yaml", |template| {
             let endpoint = &mut template["Resources"]["TargetEndpoint"];
@@ -222,28 +184,21 @@ impl Play {
         let runs = self.task.as_ref().map(|task| self.cloud.dms.runs(task));
         let given = runs.unwrap_or_default().pop().and_then(|run| run.given);
         let given = given.context("the new task was not told where to begin")?;
-        tell(Line::Note(format!(
-            "the new task began where the old one had stopped, at {given}"
-        )));
+        tell(Line::Note(format!("the new task began where the old one had stopped, at {given}")));
         Ok(ended)
     }
 
     pub(super) async fn failure(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         // DMS wants at least one rule. CloudFormation doesn't know.
-        let ended = self
-            .deploy(&json!({ "TableMappings": { "rules": [] } }), tell)
-            .await?;
-        tell(Line::Note(format!(
-            "the stack is {ended}; its task is to run again without anybody's help"
-        )));
+        let ended = self.deploy(&json!({ "TableMappings": { "rules": [] } }), tell).await?;
+        tell(Line::Note(format!("the stack is {ended}; its task is to run again without anybody's help")));
         self.resumed_within(Duration::from_secs(60), tell).await?;
         Ok(ended)
     }
 
     pub(super) async fn deletion(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let id = |stack| self.cloud.stack_id(stack);
-        let (examples, stream, database) =
-            tokio::try_join!(id(EXAMPLES), id(STREAM), id(DATABASE))?;
+        let (examples, stream, database) = tokio::try_join!(id(EXAMPLES), id(STREAM), id(DATABASE))?;
         let stacks = [&*examples, &stream, &database];
         let said = self.operate("destroy", &json!({}), &stacks, tell).await?;
         ensure!(said.well, "{}", said.lines.join("\n"));
@@ -261,14 +216,8 @@ impl Play {
         let task = self.task.as_ref().context("there is no task")?;
         let runs = self.cloud.dms.runs(task);
         let last = runs.last().context("the task has never run")?;
-        ensure!(
-            last.start_type == StartType::Resume,
-            "the task was not resumed but started: {last:?}"
-        );
-        ensure!(
-            !self.cloud.dms.tags(task).contains_key(PAUSE_MARK),
-            "the task still carries the pause mark"
-        );
+        ensure!(last.start_type == StartType::Resume, "the task was not resumed but started: {last:?}");
+        ensure!(!self.cloud.dms.tags(task).contains_key(PAUSE_MARK), "the task still carries the pause mark");
         Ok(())
     }
 
@@ -276,11 +225,7 @@ impl Play {
     ///
     /// # Errors
     /// If it doesn't in that time.
-    pub async fn resumed_within(
-        &mut self,
-        time: Duration,
-        tell: &mut dyn FnMut(Line),
-    ) -> anyhow::Result<()> {
+    pub async fn resumed_within(&mut self, time: Duration, tell: &mut dyn FnMut(Line)) -> anyhow::Result<()> {
         let task = self.task.clone().context("there is no task")?;
         let until = Instant::now() + time;
         loop {
@@ -290,11 +235,7 @@ impl Play {
             if runs && self.resumed().await.is_ok() {
                 return Ok(());
             }
-            ensure!(
-                Instant::now() < until,
-                "the task does not run {} s after the rollback",
-                time.as_secs()
-            );
+            ensure!(Instant::now() < until, "the task does not run {} s after the rollback", time.as_secs());
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -311,10 +252,6 @@ pub fn mappings(table: &str) -> String {
 
 /// The functions run on this machine, so this is what they were built for.
 pub fn architecture() -> String {
-    let name = if std::env::consts::ARCH == "aarch64" {
-        "arm64"
-    } else {
-        "x86_64"
-    };
+    let name = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x86_64" };
     name.to_owned()
 }

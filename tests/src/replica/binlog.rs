@@ -47,10 +47,7 @@ impl FromStr for Position {
         let file = parts.next().filter(|file| !file.is_empty());
         let offset = parts.next().and_then(|offset| offset.parse().ok());
         match (file, offset) {
-            (Some(file), Some(offset)) => Ok(Self {
-                file: file.to_owned(),
-                offset,
-            }),
+            (Some(file), Some(offset)) => Ok(Self { file: file.to_owned(), offset }),
             _ => Err(format!("{text} is no position in a binary log")),
         }
     }
@@ -116,8 +113,7 @@ pub async fn head(conn: &mut Conn) -> mysql_async::Result<Position> {
         row => row?,
     };
     let place = row.and_then(|row| Some((row.get(0)?, row.get(1)?)));
-    let (file, offset) =
-        place.ok_or_else(|| mysql_async::Error::Other("the binary log is off".into()))?;
+    let (file, offset) = place.ok_or_else(|| mysql_async::Error::Other("the binary log is off".into()))?;
     Ok(Position { file, offset })
 }
 
@@ -130,19 +126,13 @@ impl Reader {
         // A server ends the connection of a reader when another one comes with the same id.
         static NEXT_ID: AtomicU32 = AtomicU32::new(47_110_000);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let mut request = BinlogStreamRequest::new(id)
-            .with_filename(from.file.as_bytes())
-            .with_pos(from.offset);
+        let mut request =
+            BinlogStreamRequest::new(id).with_filename(from.file.as_bytes()).with_pos(from.offset);
         if !waits {
             request = request.with_non_blocking();
         }
         let stream = conn.get_binlog_stream(request).await?;
-        let mut reader = Self {
-            stream,
-            at: from.clone(),
-            steps: Vec::new(),
-            in_transaction: false,
-        };
+        let mut reader = Self { stream, at: from.clone(), steps: Vec::new(), in_transaction: false };
         // The first event names the file. Whoever asks for what isn't there gets an error in its place.
         if let Some(event) = reader.stream.next().await {
             reader.take(&event?)?;
@@ -203,8 +193,7 @@ impl Reader {
 
     fn take_rows(&mut self, rows: &RowsEventData<'_>) -> mysql_async::Result<()> {
         let map = self.stream.get_tme(rows.table_id());
-        let map =
-            map.ok_or_else(|| mysql_async::Error::Other("rows of a table without a name".into()))?;
+        let map = map.ok_or_else(|| mysql_async::Error::Other("rows of a table without a name".into()))?;
         for row in rows.rows(map) {
             let (before, after) = row?;
             self.steps.push(Step::Row {
@@ -220,10 +209,7 @@ impl Reader {
 
     fn commit(&mut self, event: &Event) -> Transaction {
         let header = event.header();
-        let end = Position {
-            file: self.at.file.clone(),
-            offset: header.log_pos().into(),
-        };
+        let end = Position { file: self.at.file.clone(), offset: header.log_pos().into() };
         self.in_transaction = false;
         Transaction {
             begin: std::mem::replace(&mut self.at, end.clone()),

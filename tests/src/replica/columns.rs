@@ -22,11 +22,7 @@ pub struct Column {
 ///
 /// # Errors
 /// If the database doesn't say.
-pub async fn columns(
-    conn: &mut Conn,
-    schema: &str,
-    table: &str,
-) -> mysql_async::Result<Vec<Column>> {
+pub async fn columns(conn: &mut Conn, schema: &str, table: &str) -> mysql_async::Result<Vec<Column>> {
     let found: Vec<(String, String, String)> = conn
         .exec(
             "SELECT column_name, data_type, column_type FROM information_schema.columns
@@ -34,11 +30,8 @@ pub async fn columns(
             (schema, table),
         )
         .await?;
-    let columns = found.into_iter().map(|(name, kind, full)| Column {
-        name,
-        kind: kind.to_lowercase(),
-        full,
-    });
+    let columns =
+        found.into_iter().map(|(name, kind, full)| Column { name, kind: kind.to_lowercase(), full });
     Ok(columns.collect())
 }
 
@@ -56,11 +49,7 @@ pub async fn tables(conn: &mut Conn) -> mysql_async::Result<Vec<(String, String)
 impl Column {
     /// A column of which nothing is known but its place: the table has changed since, or is gone.
     pub fn unknown(place: usize) -> Self {
-        Self {
-            name: format!("@{}", place + 1),
-            kind: String::new(),
-            full: String::new(),
-        }
+        Self { name: format!("@{}", place + 1), kind: String::new(), full: String::new() }
     }
 
     /// Whether its values are large objects, which no before image has.
@@ -74,9 +63,7 @@ impl Column {
             Cell::NULL => Value::Null,
             Cell::Int(number) if self.kind == "enum" => json!(self.label(*number)),
             Cell::Int(number) if self.kind == "timestamp" => moment(*number, 0),
-            Cell::Int(number) if self.full.contains("unsigned") => {
-                whole(self.unsigned(*number), large)
-            }
+            Cell::Int(number) if self.full.contains("unsigned") => whole(self.unsigned(*number), large),
             Cell::Int(number) => whole(i128::from(*number), large),
             Cell::UInt(number) => whole(i128::from(*number), large),
             Cell::Float(number) => json!(number),
@@ -86,19 +73,12 @@ impl Column {
             }
             Cell::Date(year, month, day, hour, minute, second, micros) => {
                 let fraction = fraction(*micros);
-                json!(format!(
-                    "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
-                ))
+                json!(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
             }
             Cell::Time(negative, days, hours, minutes, seconds, micros) => {
-                let (sign, hours) = (
-                    if *negative { "-" } else { "" },
-                    days * 24 + u32::from(*hours),
-                );
+                let (sign, hours) = (if *negative { "-" } else { "" }, days * 24 + u32::from(*hours));
                 let fraction = fraction(*micros);
-                json!(format!(
-                    "{sign}{hours:02}:{minutes:02}:{seconds:02}{fraction}"
-                ))
+                json!(format!("{sign}{hours:02}:{minutes:02}:{seconds:02}{fraction}"))
             }
             Cell::Bytes(bytes) => self.text(bytes),
         }
@@ -110,10 +90,7 @@ impl Column {
             ("timestamp", Ok(text)) => {
                 let (seconds, micros) = text.split_once('.').unwrap_or((text, "0"));
                 // From a query it comes as a date, from the log as seconds.
-                moment(
-                    seconds.parse().unwrap_or_default(),
-                    micros.parse().unwrap_or_default(),
-                )
+                moment(seconds.parse().unwrap_or_default(), micros.parse().unwrap_or_default())
             }
             ("decimal" | "year", Ok(text)) => text.parse::<f64>().map_or_else(
                 |_| json!(text),
@@ -122,11 +99,7 @@ impl Column {
                     false => json!(it),
                 },
             ),
-            ("bit", _) => json!(
-                bytes
-                    .iter()
-                    .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte))
-            ),
+            ("bit", _) => json!(bytes.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte))),
             (kind, Ok(text)) if !kind.ends_with("blob") && !kind.ends_with("binary") => json!(text),
             _ => json!(BASE64_STANDARD.encode(bytes)),
         }
@@ -163,11 +136,7 @@ fn whole(number: i128, large: bool) -> Value {
 }
 
 fn fraction(micros: u32) -> String {
-    if micros == 0 {
-        String::new()
-    } else {
-        format!(".{micros:06}")
-    }
+    if micros == 0 { String::new() } else { format!(".{micros:06}") }
 }
 
 fn moment(seconds: i64, micros: u32) -> Value {

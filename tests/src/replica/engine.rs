@@ -66,14 +66,7 @@ pub(super) async fn run(
 ) {
     let (start, stop) = job.pace;
     sleep(start).await;
-    let mut session = Session {
-        job,
-        services,
-        told,
-        progress,
-        tell,
-        has_told: false,
-    };
+    let mut session = Session { job, services, told, progress, tell, has_told: false };
     let ended = session.play().await;
     let progress = session.progress.lock().unwrap().clone();
     let report = match ended {
@@ -126,10 +119,7 @@ impl<T: Fn(Report)> Session<T> {
             self.has_told = true;
         }
         if self.job.is_first {
-            let first = self
-                .job
-                .form
-                .control("create-table", "", "awsdms_apply_exceptions");
+            let first = self.job.form.control("create-table", "", "awsdms_apply_exceptions");
             self.put(&[first]).await?;
             self.job.is_first = false;
         }
@@ -157,8 +147,7 @@ impl<T: Fn(Report)> Session<T> {
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
         };
-        let host =
-            text("host").ok_or_else(|| Trouble::Fatal("the secret has no host".to_owned()))?;
+        let host = text("host").ok_or_else(|| Trouble::Fatal("the secret has no host".to_owned()))?;
         let port = text("port").and_then(|port| port.parse().ok());
         Ok(OptsBuilder::default()
             .ip_or_hostname(host)
@@ -171,8 +160,7 @@ impl<T: Fn(Report)> Session<T> {
     /// Writes all rows there are; whether it came to the end.
     async fn load(&mut self, conn: &mut Conn) -> Result<bool, Trouble> {
         conn.query_drop("SET time_zone = '+00:00'").await?;
-        conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-            .await?;
+        conn.query_drop("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
         for (schema, table) in tables(conn).await? {
             if !self.job.selection.takes(&schema, &table) {
                 continue;
@@ -182,14 +170,8 @@ impl<T: Fn(Report)> Session<T> {
             }
             let columns = columns(conn, &schema, &table).await?;
             let [in_schema, name] = [&schema, &table].map(|name| name.replace('`', "``"));
-            let rows: Vec<Row> = conn
-                .exec(format!("SELECT * FROM `{in_schema}`.`{name}`"), ())
-                .await?;
-            let of = RowOf {
-                schema: &schema,
-                table: &table,
-                columns: &columns,
-            };
+            let rows: Vec<Row> = conn.exec(format!("SELECT * FROM `{in_schema}`.`{name}`"), ()).await?;
+            let of = RowOf { schema: &schema, table: &table, columns: &columns };
             let form = &self.job.form;
             let mut records = vec![form.control("create-table", &schema, &table)];
             records.extend(rows.into_iter().map(|row| form.load(&of, &row.unwrap())));
@@ -242,38 +224,23 @@ impl<T: Fn(Report)> Session<T> {
         let form = &self.job.form;
         for (place, step) in transaction.steps.iter().enumerate() {
             match step {
-                Step::Row {
-                    schema,
-                    table,
-                    table_id,
-                    before,
-                    after,
-                } if self.job.selection.takes(schema, table) => {
+                Step::Row { schema, table, table_id, before, after }
+                    if self.job.selection.takes(schema, table) =>
+                {
                     if !known.contains_key(table_id) {
                         known.insert(*table_id, columns(conn, schema, table).await?);
                     }
-                    let of = RowOf {
-                        schema,
-                        table,
-                        columns: &known[table_id],
-                    };
-                    let place = Place {
-                        transaction,
-                        number: place + 1,
-                    };
+                    let of = RowOf { schema, table, columns: &known[table_id] };
+                    let place = Place { transaction, number: place + 1 };
                     let record = form.change(&of, before.as_deref(), after.as_deref(), &place);
                     pending.records.push(record);
                 }
                 Step::Statement { schema, sql } => {
                     let change = table_change(schema, sql);
-                    let change =
-                        change.filter(|it| self.job.selection.takes(&it.schema, &it.table));
-                    let told = change.filter(|it| {
-                        form.alters || ["create-table", "drop-table"].contains(&it.operation)
-                    });
-                    pending
-                        .records
-                        .extend(told.map(|it| form.control(it.operation, &it.schema, &it.table)));
+                    let change = change.filter(|it| self.job.selection.takes(&it.schema, &it.table));
+                    let told = change
+                        .filter(|it| form.alters || ["create-table", "drop-table"].contains(&it.operation));
+                    pending.records.extend(told.map(|it| form.control(it.operation, &it.schema, &it.table)));
                 }
                 Step::Row { .. } => {}
             }
@@ -303,13 +270,11 @@ async fn stopped(told: &mut watch::Receiver<bool>) {
 impl From<mysql_async::Error> for Trouble {
     fn from(error: mysql_async::Error) -> Self {
         match error {
-            mysql_async::Error::Server(error) if FATAL.contains(&error.code) => {
-                Self::Fatal(format!(
-                    "Last Error Task error notification received from subtask 0, thread 0. Error executing source loop; \
+            mysql_async::Error::Server(error) if FATAL.contains(&error.code) => Self::Fatal(format!(
+                "Last Error Task error notification received from subtask 0, thread 0. Error executing source loop; \
                  Error Code {}, {}. Stop Reason FATAL_ERROR Error Level FATAL",
-                    error.code, error.message
-                ))
-            }
+                error.code, error.message
+            )),
             error => Self::Passing(error.to_string()),
         }
     }
@@ -318,9 +283,7 @@ impl From<mysql_async::Error> for Trouble {
 impl From<CallError> for Trouble {
     fn from(error: CallError) -> Self {
         if error.is_final() {
-            Self::Fatal(format!(
-                "Last Error {error} Stop Reason FATAL_ERROR Error Level FATAL"
-            ))
+            Self::Fatal(format!("Last Error {error} Stop Reason FATAL_ERROR Error Level FATAL"))
         } else {
             Self::Passing(error.to_string())
         }

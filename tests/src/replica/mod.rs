@@ -92,26 +92,11 @@ impl Replica {
     }
 
     /// Begins a run. What it has to say goes to `tell`.
-    pub(crate) fn begin(
-        &mut self,
-        task: &Arn,
-        job: Job,
-        tell: impl Fn(Report) + Send + Sync + 'static,
-    ) {
+    pub(crate) fn begin(&mut self, task: &Arn, job: Job, tell: impl Fn(Report) + Send + Sync + 'static) {
         let (stop, told) = watch::channel(false);
         let progress = Arc::new(Mutex::new(job.from.clone()));
-        let run = engine::run(
-            job,
-            Arc::clone(&self.services),
-            told,
-            Arc::clone(&progress),
-            tell,
-        );
-        let run = Run {
-            stop,
-            progress,
-            task: tokio::spawn(run).abort_handle(),
-        };
+        let run = engine::run(job, Arc::clone(&self.services), told, Arc::clone(&progress), tell);
+        let run = Run { stop, progress, task: tokio::spawn(run).abort_handle() };
         self.runs.insert(task.clone(), run);
     }
 

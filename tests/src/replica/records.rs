@@ -137,11 +137,7 @@ impl Form {
     }
 
     fn record(&self, key: String, document: &Value) -> Record {
-        let text = if self.indented {
-            format!("{document:#}")
-        } else {
-            document.to_string()
-        };
+        let text = if self.indented { format!("{document:#}") } else { document.to_string() };
         Record { key, text }
     }
 
@@ -149,11 +145,7 @@ impl Form {
         let mut image = Map::new();
         for (place, cell) in row.iter().enumerate() {
             let unknown;
-            let column = match of
-                .columns
-                .get(place)
-                .filter(|_| of.columns.len() == row.len())
-            {
+            let column = match of.columns.get(place).filter(|_| of.columns.len() == row.len()) {
                 Some(column) => column,
                 None => {
                     unknown = Column::unknown(place);
@@ -172,10 +164,7 @@ impl Form {
 /// A place in the log as DMS writes it, in records and in checkpoints.
 pub fn stream_position(at: &Position) -> String {
     let Position { file, offset } = at;
-    format!(
-        "{file}:{offset}:-1:{offset}:{:015}:{file}:{offset}",
-        at.number()
-    )
+    format!("{file}:{offset}:-1:{offset}:{:015}:{file}:{offset}", at.number())
 }
 
 fn metadata(record_type: &str, operation: &str, schema: &str, table: &str) -> Value {

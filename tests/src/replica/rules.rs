@@ -18,12 +18,7 @@ impl Selection {
             if rule["rule-type"] != "selection" {
                 continue;
             }
-            let name = |of: &str| {
-                rule["object-locator"][of]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned()
-            };
+            let name = |of: &str| rule["object-locator"][of].as_str().unwrap_or_default().to_owned();
             let pattern = (name("schema-name"), name("table-name"));
             if rule["rule-action"] == "exclude" {
                 selection.excludes.push(pattern);

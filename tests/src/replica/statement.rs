@@ -39,11 +39,7 @@ pub(super) fn table_change(schema: &str, sql: &str) -> Option<TableChange> {
         Some((schema, table)) => (schema.to_owned(), table.to_owned()),
         None => (schema.to_owned(), name),
     };
-    Some(TableChange {
-        operation,
-        schema,
-        table,
-    })
+    Some(TableChange { operation, schema, table })
 }
 
 #[cfg(test)]
@@ -53,38 +49,14 @@ mod tests {
     #[test]
     fn statements_name_their_table_in_more_than_one_way() {
         for (sql, operation, schema, table) in [
-            (
-                "CREATE TABLE examples (id INT)",
-                "create-table",
-                "blog",
-                "examples",
-            ),
-            (
-                "create table if not exists `shop`.`a`(id INT)",
-                "create-table",
-                "shop",
-                "a",
-            ),
-            (
-                "CREATE OR REPLACE TABLE a(id INT)",
-                "create-table",
-                "blog",
-                "a",
-            ),
-            (
-                "DROP TABLE IF EXISTS `a` /* generated */",
-                "drop-table",
-                "blog",
-                "a",
-            ),
+            ("CREATE TABLE examples (id INT)", "create-table", "blog", "examples"),
+            ("create table if not exists `shop`.`a`(id INT)", "create-table", "shop", "a"),
+            ("CREATE OR REPLACE TABLE a(id INT)", "create-table", "blog", "a"),
+            ("DROP TABLE IF EXISTS `a` /* generated */", "drop-table", "blog", "a"),
             ("ALTER TABLE a ADD b INT", "change-columns", "blog", "a"),
         ] {
             let change = table_change("blog", sql).unwrap();
-            let said = (
-                change.operation,
-                change.schema.as_str(),
-                change.table.as_str(),
-            );
+            let said = (change.operation, change.schema.as_str(), change.table.as_str());
             assert_eq!(said, (operation, schema, table), "{sql}");
         }
         assert_eq!(table_change("blog", "CREATE USER a"), None);

@@ -14,17 +14,11 @@ pub(super) const BATCH: usize = 500;
 ///
 /// # Errors
 /// If the stream isn't there, or Kinesis doesn't take them now; nobody knows how many it took.
-pub(super) async fn put(
-    kinesis: &Service,
-    stream: &str,
-    records: &[Record],
-) -> Result<(), CallError> {
+pub(super) async fn put(kinesis: &Service, stream: &str, records: &[Record]) -> Result<(), CallError> {
     for batch in records.chunks(BATCH) {
         let entries: Vec<_> = batch
             .iter()
-            .map(|record| {
-                json!({ "PartitionKey": record.key, "Data": BASE64_STANDARD.encode(&record.text) })
-            })
+            .map(|record| json!({ "PartitionKey": record.key, "Data": BASE64_STANDARD.encode(&record.text) }))
             .collect();
         let input = json!({ "StreamARN": stream, "Records": entries });
         let answer = kinesis.call("PutRecords", &input).await?;

@@ -18,12 +18,7 @@ const PAGE: usize = 100;
 /// # Errors
 /// If no port can be opened.
 pub async fn serve(stack: Stack) -> std::io::Result<Server> {
-    Server::start(
-        axum::Router::new()
-            .route("/", post(answer))
-            .with_state(stack),
-    )
-    .await
+    Server::start(axum::Router::new().route("/", post(answer)).with_state(stack)).await
 }
 
 async fn answer(
@@ -48,10 +43,7 @@ async fn answer(
         },
         "ListStackResources" => state.list_stack_resources(page),
         other => {
-            return (
-                StatusCode::BAD_REQUEST,
-                format!("no such action here: {other}"),
-            );
+            return (StatusCode::BAD_REQUEST, format!("no such action here: {other}"));
         }
     };
     let xmlns = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
@@ -71,12 +63,7 @@ fn refusal(code: &str, message: &str) -> (StatusCode, String) {
 
 /// A page of members, and the token of the next one, if there is one.
 fn paged(list: &str, members: &[String], page: usize) -> String {
-    let on_page: String = members
-        .iter()
-        .skip(page * PAGE)
-        .take(PAGE)
-        .cloned()
-        .collect();
+    let on_page: String = members.iter().skip(page * PAGE).take(PAGE).cloned().collect();
     let next = match members.len() > (page + 1) * PAGE {
         true => element("NextToken", &(page + 1).to_string()),
         false => String::new(),
@@ -105,32 +92,17 @@ impl Inner {
         };
         let mut members = Vec::new();
         for change in changes? {
-            let scope: String = change
-                .scope
-                .iter()
-                .map(|scope| element("member", scope))
-                .collect();
+            let scope: String = change.scope.iter().map(|scope| element("member", scope)).collect();
             let details: String = change.details.iter().map(detail).collect();
             let parts = [
                 element("Action", &change.action),
                 element("LogicalResourceId", &change.logical_id),
-                element(
-                    "PhysicalResourceId",
-                    change.physical_id.as_deref().unwrap_or_default(),
-                ),
+                element("PhysicalResourceId", change.physical_id.as_deref().unwrap_or_default()),
                 element("ResourceType", &change.resource_type),
-                change
-                    .replacement
-                    .as_deref()
-                    .map(|it| element("Replacement", it))
-                    .unwrap_or_default(),
+                change.replacement.as_deref().map(|it| element("Replacement", it)).unwrap_or_default(),
                 element("Scope", &scope),
                 element("Details", &details),
-                change
-                    .change_set
-                    .as_deref()
-                    .map(|it| element("ChangeSetId", it))
-                    .unwrap_or_default(),
+                change.change_set.as_deref().map(|it| element("ChangeSetId", it)).unwrap_or_default(),
             ];
             let change = element("ResourceChange", &parts.concat());
             members.push(element("member", &change));
@@ -157,14 +129,8 @@ impl Inner {
 }
 
 fn detail((attribute, name): &(String, Option<String>)) -> String {
-    let name = name
-        .as_deref()
-        .map(|name| element("Name", name))
-        .unwrap_or_default();
-    element(
-        "member",
-        &element("Target", &[element("Attribute", attribute), name].concat()),
-    )
+    let name = name.as_deref().map(|name| element("Name", name)).unwrap_or_default();
+    element("member", &element("Target", &[element("Attribute", attribute), name].concat()))
 }
 
 fn element(name: &str, content: &str) -> String {

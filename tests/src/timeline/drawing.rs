@@ -47,13 +47,8 @@ struct Canvas {
 pub(super) fn draw(timeline: &Timeline) -> String {
     let (from, to) = span(timeline);
     let scale = (1_100.0 / (to - from)).clamp(9.0, 24.0);
-    let mut canvas = Canvas {
-        body: String::new(),
-        from,
-        scale,
-        width: LEFT + (to - from) * scale + RIGHT,
-        y: 30.0,
-    };
+    let mut canvas =
+        Canvas { body: String::new(), from, scale, width: LEFT + (to - from) * scale + RIGHT, y: 30.0 };
     canvas.text(16.0, "title", &timeline.title);
     canvas.y += 22.0;
     canvas.text(16.0, "verdict", &timeline.verdict);
@@ -81,10 +76,7 @@ impl Canvas {
 
     fn text(&mut self, x: f64, class: &str, words: &str) {
         let (y, words) = (self.y, escaped(words));
-        let _ = writeln!(
-            self.body,
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{words}</text>"
-        );
+        let _ = writeln!(self.body, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{words}</text>");
     }
 
     fn bar(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), class: &str, tip: &str) {
@@ -153,12 +145,7 @@ impl Canvas {
         let width = (self.x(stretch.to) - x).max(2.0);
         let lasted = stretch.to - stretch.from;
         let tip = format!("{} {lasted:.1} s", stretch.label);
-        self.bar(
-            (x, top + 2.0),
-            (width - 0.5, LANE - 4.0),
-            stretch.class,
-            &tip,
-        );
+        self.bar((x, top + 2.0), (width - 0.5, LANE - 4.0), stretch.class, &tip);
         if stretch.label.len() as f64 * LETTER + 6.0 < width {
             self.text(x + 3.0, "inside", &stretch.label);
         }
@@ -172,11 +159,7 @@ impl Canvas {
             ("rows written", "written", bins(&film.written)),
             ("rows seen", "seen", bins(&film.seen)),
             ("seen once more", "again", bins(&film.again)),
-            (
-                "waiting in the log",
-                "waiting",
-                waiting(timeline, span, BIN),
-            ),
+            ("waiting in the log", "waiting", waiting(timeline, span, BIN)),
         ];
         self.y += 8.0;
         self.text(16.0, "head", "Rows on their way");
@@ -188,11 +171,7 @@ impl Canvas {
             self.y = bottom - 2.0;
             self.text(24.0, "soft", name);
             self.y = bottom - height + 12.0;
-            let per = if class == "waiting" {
-                "at most"
-            } else {
-                "per half second, at most"
-            };
+            let per = if class == "waiting" { "at most" } else { "per half second, at most" };
             if most > 0 {
                 self.text(24.0, "soft", &format!("{most} {per}"));
             }
@@ -265,8 +244,5 @@ fn wrapped(words: &str, room: usize) -> Vec<String> {
 }
 
 fn escaped(words: &str) -> String {
-    words
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('"', "&quot;")
+    words.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

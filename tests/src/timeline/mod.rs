@@ -110,6 +110,5 @@ impl Timeline {
 }
 
 fn seconds(at: SystemTime) -> f64 {
-    at.duration_since(UNIX_EPOCH)
-        .map_or(0.0, |time| time.as_secs_f64())
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

@@ -32,25 +32,14 @@ pub(super) fn span(timeline: &Timeline) -> (f64, f64) {
         from = from.min(moment);
         to = to.max(moment);
     }
-    if from > to {
-        (0.0, 1.0)
-    } else {
-        (from, to.max(from + 1.0))
-    }
+    if from > to { (0.0, 1.0) } else { (from, to.max(from + 1.0)) }
 }
 
 /// The operations of the stacks, by stack.
 pub(super) fn operations(timeline: &Timeline) -> Vec<Lane> {
     let mut lanes: BTreeMap<&str, Vec<Stretch>> = BTreeMap::new();
     for sight in &timeline.sights {
-        let Sight::Stack {
-            time,
-            resource,
-            kind,
-            status,
-            ..
-        } = sight
-        else {
+        let Sight::Stack { time, resource, kind, status, .. } = sight else {
             continue;
         };
         if kind != "AWS::CloudFormation::Stack" || resource == "network" {
@@ -68,20 +57,10 @@ pub(super) fn operations(timeline: &Timeline) -> Vec<Lane> {
                 it if it.starts_with("DELETE") => ("delete", "work"),
                 _ => ("update", "work"),
             };
-            lane.push(Stretch {
-                from: *time,
-                to: f64::INFINITY,
-                label: label.to_owned(),
-                class,
-            });
+            lane.push(Stretch { from: *time, to: f64::INFINITY, label: label.to_owned(), class });
         }
     }
-    closed(
-        lanes
-            .into_iter()
-            .map(|(name, lane)| (format!("stack {name}"), lane)),
-        timeline,
-    )
+    closed(lanes.into_iter().map(|(name, lane)| (format!("stack {name}"), lane)), timeline)
 }
 
 /// The runs of the handlers: from a process's first line about a request to the answer, or to its last word. What nobody
@@ -111,12 +90,7 @@ pub(super) fn handlers(timeline: &Timeline) -> Vec<Lane> {
         let run = run.unwrap_or_else(|| {
             let begun = request.map(|it| (it.trim_end_matches(" of ").to_lowercase(), "silent"));
             let (label, class) = begun.unwrap_or(("heals".to_owned(), "handler"));
-            lane.push(Stretch {
-                from: line.time,
-                to: line.time,
-                label,
-                class,
-            });
+            lane.push(Stretch { from: line.time, to: line.time, label, class });
             lane.len() - 1
         });
         open.insert(line.pid, run);
@@ -153,20 +127,11 @@ pub(super) fn tasks(timeline: &Timeline) -> Vec<Lane> {
             "modifying" => "change",
             _ => "transit",
         };
-        lane.push(Stretch {
-            from: *at,
-            to: f64::INFINITY,
-            label: status.clone(),
-            class,
-        });
+        lane.push(Stretch { from: *at, to: f64::INFINITY, label: status.clone(), class });
     }
     let count = lanes.len();
     let named = lanes.into_iter().enumerate().map(|(place, (_, lane))| {
-        let name = if count == 1 {
-            "the task".to_owned()
-        } else {
-            format!("task {}", place + 1)
-        };
+        let name = if count == 1 { "the task".to_owned() } else { format!("task {}", place + 1) };
         (name, lane)
     });
     closed(named, timeline)
@@ -216,41 +181,23 @@ mod tests {
     fn a_task_is_in_one_status_until_the_next_one() {
         let status = |at: f64, status: &str| (at, "orders".to_owned(), Some(status.to_owned()));
         let film = Film {
-            statuses: vec![
-                status(1.0, "running"),
-                status(4.0, "stopping"),
-                (6.0, "orders".to_owned(), None),
-            ],
+            statuses: vec![status(1.0, "running"), status(4.0, "stopping"), (6.0, "orders".to_owned(), None)],
             written: vec![0.0, 9.0],
             ..Film::default()
         };
-        let timeline = Timeline {
-            film,
-            ..Timeline::default()
-        };
+        let timeline = Timeline { film, ..Timeline::default() };
         let lanes = tasks(&timeline);
-        let stretches: Vec<_> = lanes[0]
-            .1
-            .iter()
-            .map(|it| (it.from, it.to, it.label.as_str()))
-            .collect();
+        let stretches: Vec<_> = lanes[0].1.iter().map(|it| (it.from, it.to, it.label.as_str())).collect();
         assert_eq!(stretches, [(1.0, 4.0, "running"), (4.0, 6.0, "stopping")]);
     }
 
     #[test]
     fn what_was_written_and_not_seen_waits() {
         let timeline = Timeline {
-            film: Film {
-                written: vec![0.1, 0.2, 1.1],
-                seen: vec![0.3, 2.1, 2.2],
-                ..Film::default()
-            },
+            film: Film { written: vec![0.1, 0.2, 1.1], seen: vec![0.3, 2.1, 2.2], ..Film::default() },
             ..Timeline::default()
         };
-        assert_eq!(
-            histogram(&timeline.film.written, (0.0, 3.0), 1.0),
-            [2, 1, 0, 0]
-        );
+        assert_eq!(histogram(&timeline.film.written, (0.0, 3.0), 1.0), [2, 1, 0, 0]);
         assert_eq!(waiting(&timeline, (0.0, 3.0), 1.0), [1, 2, 0, 0]);
     }
 }

@@ -67,11 +67,7 @@ impl fmt::Display for Count {
             "changes in its binlog    {:>6}   ({} acknowledged to their writer)",
             self.logged, self.acknowledged
         )?;
-        writeln!(
-            f,
-            "changes the consumer saw {seen:>6}   (and {} of them once more)",
-            self.duplicates
-        )?;
+        writeln!(f, "changes the consumer saw {seen:>6}   (and {} of them once more)", self.duplicates)?;
         write!(
             f,
             "lost: {}, out of order: {}, unexpected: {}, rows that differ: {}",
@@ -125,11 +121,7 @@ pub async fn missing(
     loop {
         let seen = subscriber.seen()?;
         let seen: HashSet<Change> = seen.into_iter().map(|it| it.change.change).collect();
-        let missing: Vec<Change> = logged
-            .iter()
-            .filter(|it| !seen.contains(it))
-            .cloned()
-            .collect();
+        let missing: Vec<Change> = logged.iter().filter(|it| !seen.contains(it)).cloned().collect();
         if missing.is_empty() || tokio::time::Instant::now() > until {
             return Ok(missing);
         }
@@ -139,12 +131,8 @@ pub async fn missing(
 
 /// The longest time between two changes that the subscriber saw one after the other.
 pub fn longest_gap(seen: &[Sighting]) -> Duration {
-    let gaps = seen
-        .windows(2)
-        .map(|two| two[1].at.duration_since(two[0].at));
-    gaps.map(Result::unwrap_or_default)
-        .max()
-        .unwrap_or_default()
+    let gaps = seen.windows(2).map(|two| two[1].at.duration_since(two[0].at));
+    gaps.map(Result::unwrap_or_default).max().unwrap_or_default()
 }
 
 /// Compares what the table holds, its log, what its writer knows, and what was seen. The table was empty when the log
@@ -157,21 +145,13 @@ fn compare(rows: &[(i64, String)], logged: &[Change], journal: &[Written], seen:
             firsts.push(record.change.clone());
         }
     }
-    let written = journal
-        .iter()
-        .map(|it| (it.operation.to_owned(), it.id, it.text.clone()));
+    let written = journal.iter().map(|it| (it.operation.to_owned(), it.id, it.text.clone()));
     let there: HashSet<&Change> = firsts.iter().collect();
     let in_log: HashSet<&Change> = logged.iter().collect();
     let written: Vec<Change> = written.collect();
-    let due = logged
-        .iter()
-        .chain(written.iter().filter(|it| !in_log.contains(it)));
+    let due = logged.iter().chain(written.iter().filter(|it| !in_log.contains(it)));
     let lost = due.filter(|it| !there.contains(it)).cloned().collect();
-    let unexpected = firsts
-        .iter()
-        .filter(|it| !in_log.contains(it))
-        .cloned()
-        .collect();
+    let unexpected = firsts.iter().filter(|it| !in_log.contains(it)).cloned().collect();
     Count {
         acknowledged: journal.len(),
         logged: logged.len(),
@@ -186,8 +166,7 @@ fn compare(rows: &[(i64, String)], logged: &[Change], journal: &[Written], seen:
 }
 
 fn disordered(logged: &[Change], firsts: &[Change]) -> Vec<Change> {
-    let places: HashMap<&Change, usize> =
-        logged.iter().enumerate().map(|(at, it)| (it, at)).collect();
+    let places: HashMap<&Change, usize> = logged.iter().enumerate().map(|(at, it)| (it, at)).collect();
     let mut last: HashMap<i64, usize> = HashMap::new();
     let mut wrong = Vec::new();
     for change in firsts {
@@ -215,10 +194,7 @@ fn wrong_rows(rows: &[(i64, String)], firsts: &[Change]) -> Vec<i64> {
     }
     let there: BTreeMap<i64, String> = rows.iter().cloned().collect();
     let ids: HashSet<i64> = made.keys().chain(there.keys()).copied().collect();
-    let mut wrong: Vec<i64> = ids
-        .into_iter()
-        .filter(|id| made.get(id) != there.get(id))
-        .collect();
+    let mut wrong: Vec<i64> = ids.into_iter().filter(|id| made.get(id) != there.get(id)).collect();
     wrong.sort_unstable();
     wrong
 }
@@ -234,10 +210,7 @@ mod tests {
     }
 
     fn seen(transaction: u64, change: &Change) -> Seen {
-        Seen {
-            change: change.clone(),
-            id: (transaction, 1),
-        }
+        Seen { change: change.clone(), id: (transaction, 1) }
     }
 
     /// The story of two rows: one changes and goes, the other one stays.
@@ -261,10 +234,7 @@ mod tests {
                 text: text.to_owned(),
             })
             .into();
-        let records: Vec<Seen> = records
-            .iter()
-            .map(|(number, at)| seen(*number, &story[*at]))
-            .collect();
+        let records: Vec<Seen> = records.iter().map(|(number, at)| seen(*number, &story[*at])).collect();
         compare(&[(2, "b".to_owned())], &story, &journal, &records)
     }
 
@@ -286,10 +256,7 @@ mod tests {
     #[test]
     fn changes_of_a_row_in_the_wrong_order_are_seen() {
         let count = counted(&[(1, 0), (3, 2), (4, 3), (2, 1)]);
-        assert!(
-            count.is_right(),
-            "rows of their own may overtake each other"
-        );
+        assert!(count.is_right(), "rows of their own may overtake each other");
         let count = counted(&[(1, 0), (2, 1), (4, 3), (3, 2)]);
         assert_eq!(count.disordered, [change("update", 1, "c")]);
         assert_eq!(count.wrong_rows, [1]);
@@ -297,12 +264,8 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_but_is_in_no_log_is_lost() {
-        let journal = [Written {
-            at: SystemTime::UNIX_EPOCH,
-            operation: "insert",
-            id: 1,
-            text: "a".to_owned(),
-        }];
+        let journal =
+            [Written { at: SystemTime::UNIX_EPOCH, operation: "insert", id: 1, text: "a".to_owned() }];
         let count = compare(&[], &[], &journal, &[]);
         assert_eq!(count.lost, [change("insert", 1, "a")]);
     }

@@ -14,14 +14,7 @@ pub(super) async fn logged(opts: &Opts, from: &Position) -> anyhow::Result<Vec<C
     let mut changes = Vec::new();
     while let Some(transaction) = reader.next().await? {
         for step in transaction.steps {
-            let Step::Row {
-                schema,
-                table,
-                before,
-                after,
-                ..
-            } = step
-            else {
+            let Step::Row { schema, table, before, after, .. } = step else {
                 continue;
             };
             if (schema.as_str(), table.as_str()) != TABLE {

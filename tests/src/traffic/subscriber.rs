@@ -97,10 +97,7 @@ async fn read(kinesis: &Service, stream: &str, kept: &Mutex<Inner>) -> anyhow::R
     loop {
         for iterator in &mut iterators {
             // A call that fails is made again: the iterator is still good.
-            let Ok(mut got) = kinesis
-                .call("GetRecords", &json!({ "ShardIterator": iterator }))
-                .await
-            else {
+            let Ok(mut got) = kinesis.call("GetRecords", &json!({ "ShardIterator": iterator })).await else {
                 continue;
             };
             *iterator = got["NextShardIterator"].take();

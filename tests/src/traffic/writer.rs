@@ -54,10 +54,7 @@ impl Writer {
         let trouble = Arc::<Mutex<Option<String>>>::default();
         let (kept, troubled) = (Arc::clone(&journal), Arc::clone(&trouble));
         let working = tokio::spawn(async move {
-            let mut plan = Plan {
-                random: seed | 1,
-                serial: 0,
-            };
+            let mut plan = Plan { random: seed | 1, serial: 0 };
             while !*told.borrow() {
                 // A database that restarts comes back, and so does the writer.
                 if let Err(error) = write(&opts, every, &told, &kept, &mut plan).await {
@@ -66,12 +63,7 @@ impl Writer {
                 tokio::time::sleep(PAUSE).await;
             }
         });
-        Self {
-            journal,
-            trouble,
-            stop,
-            working,
-        }
+        Self { journal, trouble, stop, working }
     }
 
     /// What has been acknowledged so far.
@@ -129,9 +121,8 @@ async fn write(
 ) -> mysql_async::Result<()> {
     let mut conn = Conn::new(opts.clone()).await?;
     while !*told.borrow() {
-        let rows: Vec<(i64, String)> = conn
-            .query("SELECT id, example FROM blog.examples ORDER BY id")
-            .await?;
+        let rows: Vec<(i64, String)> =
+            conn.query("SELECT id, example FROM blog.examples ORDER BY id").await?;
         let mut changes = Vec::new();
         let mut transaction = conn.start_transaction(TxOpts::default()).await?;
         // Most transactions change one row, some of them several.
@@ -163,12 +154,7 @@ async fn write(
         }
         transaction.commit().await?;
         let at = SystemTime::now();
-        let written = changes.into_iter().map(|(operation, id, text)| Written {
-            at,
-            operation,
-            id,
-            text,
-        });
+        let written = changes.into_iter().map(|(operation, id, text)| Written { at, operation, id, text });
         journal.lock().unwrap().extend(written);
         tokio::time::sleep(every).await;
     }

@@ -39,11 +39,7 @@ async fn scene(
 /// The calls that are made while this is at work, by operation.
 async fn calls_of(scene: &Scene, work: impl Future<Output = ()>) -> Vec<(String, usize)> {
     let all = || {
-        let services = [
-            scene.stack.calls(),
-            scene.dms.all_calls(),
-            scene.secrets.calls(),
-        ];
+        let services = [scene.stack.calls(), scene.dms.all_calls(), scene.secrets.calls()];
         services.into_iter().flatten().collect::<BTreeMap<_, _>>()
     };
     let before = all();
@@ -65,9 +61,7 @@ async fn calls_of_a(kind: &str, scene: &Scene, properties: Value) -> Vec<(String
 
 fn counts(counts: &[(&str, usize)]) -> Vec<(String, usize)> {
     let counts = counts.iter();
-    counts
-        .map(|(name, count)| ((*name).to_owned(), *count))
-        .collect()
+    counts.map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
 #[tokio::test]

@@ -24,8 +24,7 @@ impl Database {
 
     /// The properties of a verified connection, and these ones.
     fn properties(&self, more: &Value) -> Value {
-        let mut all =
-            json!({ "SecretArn": SECRET, "Database": "shop", "SslCa": self.server.ca_pem() });
+        let mut all = json!({ "SecretArn": SECRET, "Database": "shop", "SslCa": self.server.ca_pem() });
         let (into, more) = (all.as_object_mut().unwrap(), more.as_object().unwrap());
         into.extend(more.clone());
         all
@@ -40,10 +39,8 @@ impl Database {
     /// How many logins the server has refused.
     async fn refused_logins(&self) -> u32 {
         let mut conn = self.server.admin().await.unwrap();
-        let row: Option<(String, u32)> = conn
-            .query_first("SHOW GLOBAL STATUS LIKE 'Aborted_connects'")
-            .await
-            .unwrap();
+        let row: Option<(String, u32)> =
+            conn.query_first("SHOW GLOBAL STATUS LIKE 'Aborted_connects'").await.unwrap();
         row.unwrap().1
     }
 }
@@ -60,18 +57,12 @@ async fn a_database_is_made_ready_updated_and_left_alone_by_one_warm_process() {
     let wanted = database.properties(&json!({ "Migrations": [orders()] }));
     let created = scene.answer("Create", wanted).await;
     assert_eq!(created["Status"], "SUCCESS", "{created}");
-    assert_eq!(
-        created["PhysicalResourceId"],
-        "DbInit-0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f"
-    );
+    assert_eq!(created["PhysicalResourceId"], "DbInit-0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f");
     let data = &created["Data"];
     assert_eq!(data["BinlogFormat"], "ROW");
     assert_eq!(data["BinlogRetentionHours"], "24");
     assert_eq!(data["SchemaVersion"], "1");
-    assert_eq!(
-        data["ServerVersion"],
-        database.ask("SELECT VERSION()").await[0]
-    );
+    assert_eq!(data["ServerVersion"], database.ask("SELECT VERSION()").await[0]);
     assert!(data["BinlogPosition"].as_str().unwrap().contains(':'));
 
     let lines = json!({ "Version": 2, "Name": "lines_", "Sql": "CREATE TABLE lines_ (id INT)" });
@@ -91,16 +82,8 @@ async fn a_database_is_made_ready_updated_and_left_alone_by_one_warm_process() {
     let deleted = scene.answer("Delete", wanted).await;
     assert_eq!(deleted["Status"], "SUCCESS", "{deleted}");
     assert_eq!(deleted["PhysicalResourceId"], "DbInit-0b6ad7a0");
-    assert_eq!(
-        database.ask("SHOW TABLES FROM shop").await,
-        ["lines_", "orders", "sluice_schema_history"]
-    );
-    assert_eq!(
-        database
-            .ask("SELECT value FROM mysql.rds_configuration")
-            .await,
-        ["24"]
-    );
+    assert_eq!(database.ask("SHOW TABLES FROM shop").await, ["lines_", "orders", "sluice_schema_history"]);
+    assert_eq!(database.ask("SELECT value FROM mysql.rds_configuration").await, ["24"]);
 }
 
 #[tokio::test]
@@ -114,8 +97,7 @@ async fn a_delete_needs_neither_secret_nor_database() {
 async fn a_retention_that_is_no_number_of_hours_is_refused_with_its_path() {
     let scene = Scene::of("DbInit").await;
     for hours in ["0", "2161", "a day", ""] {
-        let properties =
-            json!({ "SecretArn": SECRET, "Database": "shop", "BinlogRetentionHours": hours });
+        let properties = json!({ "SecretArn": SECRET, "Database": "shop", "BinlogRetentionHours": hours });
         let reason = scene.refused("Create", properties).await;
         let expected = format!(
             "ResourceProperties.BinlogRetentionHours: {hours:?} is no number of hours from 1 to 2160 ("
@@ -128,13 +110,9 @@ async fn a_retention_that_is_no_number_of_hours_is_refused_with_its_path() {
 async fn a_migration_that_is_none_is_refused_with_its_path() {
     let scene = Scene::of("DbInit").await;
     let broken = json!({ "Version": "2", "Name": "lines", "Sql": ["CREATE TABLE t (id INT)"] });
-    let properties =
-        json!({ "SecretArn": SECRET, "Database": "shop", "Migrations": [orders(), broken] });
+    let properties = json!({ "SecretArn": SECRET, "Database": "shop", "Migrations": [orders(), broken] });
     let reason = scene.refused("Update", properties).await;
-    assert!(
-        reason.starts_with("ResourceProperties.Migrations[1].Sql: "),
-        "{reason}"
-    );
+    assert!(reason.starts_with("ResourceProperties.Migrations[1].Sql: "), "{reason}");
 }
 
 #[tokio::test]
@@ -143,19 +121,13 @@ async fn a_secret_that_is_missing_or_not_what_it_should_be_is_named() {
     let properties = json!({ "SecretArn": SECRET, "Database": "shop", "Host": "localhost" });
     let missing = scene.refused("Create", properties.clone()).await;
     assert!(missing.contains("there is no such secret"), "{missing}");
-    assert!(
-        missing.starts_with(&format!("reading the secret {SECRET}: ")),
-        "{missing}"
-    );
+    assert!(missing.starts_with(&format!("reading the secret {SECRET}: ")), "{missing}");
 
     for (text, complaint) in [
         ("hunter2", "its value is no JSON object"),
         (r#"{"password":"hunter2"}"#, "it has no field `username`"),
         (r#"{"username":"admin"}"#, "it has no field `password`"),
-        (
-            r#"{"username":"admin","password":"hunter2","port":"many"}"#,
-            "its field `port` is no port number",
-        ),
+        (r#"{"username":"admin","password":"hunter2","port":"many"}"#, "its field `port` is no port number"),
     ] {
         scene.secrets.keep(SECRET, Secret::Text(text.to_owned()));
         let reason = scene.refused("Create", properties.clone()).await;
@@ -167,10 +139,7 @@ async fn a_secret_that_is_missing_or_not_what_it_should_be_is_named() {
     scene.secrets.keep(SECRET, Secret::Text(text.to_owned()));
     let nowhere = json!({ "SecretArn": SECRET, "Database": "shop" });
     let reason = scene.refused("Create", nowhere).await;
-    assert!(
-        reason.starts_with("ResourceProperties.Host: needed"),
-        "{reason}"
-    );
+    assert!(reason.starts_with("ResourceProperties.Host: needed"), "{reason}");
 }
 
 #[tokio::test]
@@ -183,16 +152,12 @@ async fn a_host_that_refuses_is_tried_again_and_named_in_time() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         listener.local_addr().unwrap().port()
     };
-    let properties =
-        json!({ "SecretArn": SECRET, "Database": "shop", "Host": "127.0.0.1", "Port": port });
+    let properties = json!({ "SecretArn": SECRET, "Database": "shop", "Host": "127.0.0.1", "Port": port });
     // Of this, two seconds are left to wait for a server.
     let time = Duration::from_secs(16);
     let event = scene.event("Create", &properties);
     let reason = reason(&scene.answer_within(event, time).await);
-    assert!(
-        reason.starts_with(&format!("connecting to 127.0.0.1:{port} as admin: ")),
-        "{reason}"
-    );
+    assert!(reason.starts_with(&format!("connecting to 127.0.0.1:{port} as admin: ")), "{reason}");
     assert!(reason.contains("refused"), "{reason}");
     let (log, _) = scene.end().await;
     assert!(log.matches("the server let nobody in").count() > 1, "{log}");
@@ -208,10 +173,7 @@ async fn a_wrong_password_is_tried_once() {
     let before = database.refused_logins().await;
     let wanted = database.properties(&json!({}));
     let reason = scene.refused("Create", wanted).await;
-    assert!(
-        reason.contains("Access denied for user 'admin'"),
-        "{reason}"
-    );
+    assert!(reason.contains("Access denied for user 'admin'"), "{reason}");
     assert_eq!(database.refused_logins().await - before, 1);
 }
 
@@ -219,28 +181,19 @@ async fn a_wrong_password_is_tried_once() {
 async fn a_migration_that_fails_is_named_with_the_servers_words_and_can_be_mended() {
     let database = Database::start().await;
     let scene = &database.scene;
-    let broken =
-        json!({ "Version": "2", "Name": "broken", "Sql": "INSERT INTO nowhere (id) VALUES (1)" });
+    let broken = json!({ "Version": "2", "Name": "broken", "Sql": "INSERT INTO nowhere (id) VALUES (1)" });
     let wanted = database.properties(&json!({ "Migrations": [orders(), broken] }));
     let answer = scene.answer("Create", wanted).await;
     let reason = reason(&answer);
     assert!(
-        reason.starts_with(
-            "applying migration V2__broken: statement 1, INSERT INTO nowhere (id) VALUES (…): "
-        ),
+        reason
+            .starts_with("applying migration V2__broken: statement 1, INSERT INTO nowhere (id) VALUES (…): "),
         "{reason}"
     );
-    assert!(
-        reason.contains("Table 'shop.nowhere' doesn't exist (MySQL error 1146)"),
-        "{reason}"
-    );
-    assert_eq!(
-        answer["PhysicalResourceId"],
-        "DbInit-0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f"
-    );
+    assert!(reason.contains("Table 'shop.nowhere' doesn't exist (MySQL error 1146)"), "{reason}");
+    assert_eq!(answer["PhysicalResourceId"], "DbInit-0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f");
     // The same process, the next deployment.
-    let mended =
-        json!({ "Version": "2", "Name": "mended", "Sql": "INSERT INTO orders VALUES (1)" });
+    let mended = json!({ "Version": "2", "Name": "mended", "Sql": "INSERT INTO orders VALUES (1)" });
     let wanted = database.properties(&json!({ "Migrations": [orders(), mended] }));
     assert_eq!(scene.done("Create", wanted).await["SchemaVersion"], "2");
     assert_eq!(database.ask("SELECT id FROM shop.orders").await, ["1"]);

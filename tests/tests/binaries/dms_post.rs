@@ -30,11 +30,7 @@ impl Paused {
         scene.stack.has("Users", &users);
         let change = modified("Orders", "AWS::DMS::ReplicationTask", &orders);
         scene.stack.changes(vec![change]);
-        Self {
-            scene,
-            orders,
-            users,
-        }
+        Self { scene, orders, users }
     }
 
     /// The paused task runs again from where it was, and nobody has touched the other.
@@ -81,14 +77,8 @@ async fn an_update_resumes_what_is_paused_and_leaves_what_somebody_else_stopped(
     assert_eq!(counts(&data), ["1", "0", "1"]);
     paused.is_over();
     let (log, _) = paused.scene.end().await;
-    assert!(
-        log.contains("task orders is stopped: resume: a deployment paused it"),
-        "{log}"
-    );
-    assert!(
-        log.contains("task users is stopped: leave: somebody else stopped it"),
-        "{log}"
-    );
+    assert!(log.contains("task orders is stopped: resume: a deployment paused it"), "{log}");
+    assert!(log.contains("task users is stopped: leave: somebody else stopped it"), "{log}");
 }
 
 #[tokio::test]
@@ -105,14 +95,9 @@ async fn a_rollback_resumes_what_is_paused() {
 async fn a_task_that_does_not_run_fails_the_request_with_the_words_of_dms() {
     let paused = Paused::at(Pace::brisk()).await;
     let scene = &paused.scene;
-    scene
-        .dms
-        .fail_next_run(&paused.orders, "Last Error: binlog read error 1236");
+    scene.dms.fail_next_run(&paused.orders, "Last Error: binlog read error 1236");
     let reason = scene.refused("Update", after("r-1-1")).await;
-    assert!(
-        reason.starts_with("running replication tasks: 1 of 2 failed: orders (Orders): "),
-        "{reason}"
-    );
+    assert!(reason.starts_with("running replication tasks: 1 of 2 failed: orders (Orders): "), "{reason}");
     assert!(reason.contains("binlog read error 1236"), "{reason}");
     assert!(reason.contains("raise BinlogRetentionHours"), "{reason}");
     assert!(scene.dms.tags(&paused.orders).contains_key(PAUSE_MARK));
@@ -124,8 +109,7 @@ async fn a_stack_without_tasks_is_no_error_but_a_warning() {
     let data = scene.done("Update", after("r-1-1")).await;
     assert_eq!(counts(&data), ["0", "0", "0"]);
     let (log, _) = scene.end().await;
-    let warned =
-        |line: &str| line.contains("WARN") && line.contains("no AWS::DMS::ReplicationTask");
+    let warned = |line: &str| line.contains("WARN") && line.contains("no AWS::DMS::ReplicationTask");
     assert!(log.lines().any(warned), "{log}");
 }
 
@@ -152,10 +136,7 @@ async fn a_delete_of_the_resource_alone_stops_nothing() {
     let scene = Scene::of("DmsPost").await;
     let orders = scene.dms.add_task("orders", TaskStatus::Running);
     scene.stack.has("Orders", &orders);
-    for status in [
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-        "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
-    ] {
+    for status in ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"] {
         scene.stack.becomes(status);
         scene.done("Delete", after("r-1-1")).await;
         assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Running));
@@ -168,16 +149,12 @@ async fn the_end_of_an_update_that_never_called_it_resumes_what_is_paused() {
     let paused = Paused::new().await;
     let scene = &paused.scene;
     // An event of an end that is no end any more: the next update is under way.
-    let late = scene
-        .notice(request::status_change("UPDATE_COMPLETE"))
-        .await;
+    let late = scene.notice(request::status_change("UPDATE_COMPLETE")).await;
     late.unwrap();
     assert_eq!(scene.dms.status(&paused.orders), Some(TaskStatus::Stopped));
 
     scene.stack.becomes("UPDATE_ROLLBACK_COMPLETE");
-    let healed = scene
-        .notice(request::status_change("UPDATE_ROLLBACK_COMPLETE"))
-        .await;
+    let healed = scene.notice(request::status_change("UPDATE_ROLLBACK_COMPLETE")).await;
     healed.unwrap();
     paused.is_over();
 }

@@ -49,19 +49,13 @@ async fn an_update_pauses_what_it_touches_and_nothing_else() {
         log.contains("task orders (Orders) is running: stop (since it changes (Modify of Orders))"),
         "{log}"
     );
-    assert!(
-        log.contains("task users (Users) is running: leave: the deployment does not touch it"),
-        "{log}"
-    );
+    assert!(log.contains("task users (Users) is running: leave: the deployment does not touch it"), "{log}");
 }
 
 #[tokio::test]
 async fn a_create_in_a_stack_that_lives_pauses_too() {
     let (scene, orders, _) = two_tasks().await;
-    assert_eq!(
-        scene.done("Create", deployment("7")).await["PausedTasks"],
-        "1"
-    );
+    assert_eq!(scene.done("Create", deployment("7")).await["PausedTasks"], "1");
     assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
 }
 
@@ -70,10 +64,7 @@ async fn a_rollback_pauses_what_it_touches() {
     let (scene, orders, users) = two_tasks().await;
     scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
     scene.stack.execution_is("EXECUTE_FAILED");
-    assert_eq!(
-        scene.done("Update", deployment("6")).await["PausedTasks"],
-        "1"
-    );
+    assert_eq!(scene.done("Update", deployment("6")).await["PausedTasks"], "1");
     assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
     assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
 }
@@ -83,10 +74,7 @@ async fn an_update_without_a_change_set_touches_every_task() {
     let scene = Scene::of("DmsPre").await;
     let orders = scene.dms.add_task("orders", TaskStatus::Running);
     scene.stack.has("Orders", &orders);
-    assert_eq!(
-        scene.done("Update", deployment("7")).await["PausedTasks"],
-        "1"
-    );
+    assert_eq!(scene.done("Update", deployment("7")).await["PausedTasks"], "1");
 }
 
 #[tokio::test]
@@ -117,12 +105,7 @@ async fn a_plan_is_told_in_words_and_nothing_is_touched() {
     assert_eq!(plan["Resources"], json!([gone]));
     assert_eq!(plan["Tasks"].as_array().unwrap().len(), 2);
     for line in plan["Tasks"].as_array().unwrap() {
-        assert!(
-            line.as_str()
-                .unwrap()
-                .ends_with(&format!("stop (since {gone})")),
-            "{line}"
-        );
+        assert!(line.as_str().unwrap().ends_with(&format!("stop (since {gone})")), "{line}");
     }
 }
 
@@ -174,10 +157,7 @@ async fn a_task_that_does_not_rest_is_named_before_lambda_ends_the_process() {
     let event = scene.event("Update", &deployment("7"));
     let answer = scene.answer_within(event, Duration::from_secs(4)).await;
     let reason = reason(&answer);
-    assert!(
-        reason.starts_with("stopping replication tasks: 1 of 1 still did not rest after "),
-        "{reason}"
-    );
+    assert!(reason.starts_with("stopping replication tasks: 1 of 1 still did not rest after "), "{reason}");
     assert!(reason.contains("orders is moving"), "{reason}");
 }
 
@@ -189,8 +169,7 @@ async fn a_stack_without_tasks_is_no_error_but_a_warning() {
     assert_eq!(data["PausedTasks"], "0");
     assert!(!data["Revision"].as_str().unwrap().is_empty());
     let (log, _) = scene.end().await;
-    let warned =
-        |line: &str| line.contains("WARN") && line.contains("no AWS::DMS::ReplicationTask");
+    let warned = |line: &str| line.contains("WARN") && line.contains("no AWS::DMS::ReplicationTask");
     assert!(log.lines().any(warned), "{log}");
 }
 
@@ -201,10 +180,7 @@ async fn a_delete_does_nothing_whatever_goes() {
         scene.stack.becomes(status);
         scene.done("Delete", deployment("7")).await;
         assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Running));
-        assert_eq!(
-            scene.dms.history().iter().filter(|it| is_call(it)).count(),
-            0
-        );
+        assert_eq!(scene.dms.history().iter().filter(|it| is_call(it)).count(), 0);
     }
 }
 

@@ -29,10 +29,7 @@ async fn a_property_that_is_misspelt_is_named_with_those_there_are() {
         let mut more = properties.clone();
         more["Databse"] = json!("shop");
         let reason = scene.refused("Update", more).await;
-        assert!(
-            reason.contains("unknown field `Databse`, expected "),
-            "{reason}"
-        );
+        assert!(reason.contains("unknown field `Databse`, expected "), "{reason}");
         assert!(reason.contains(&format!("`{known}`")), "{reason}");
         assert!(reason.starts_with("ResourceProperties"), "{reason}");
     }
@@ -71,9 +68,8 @@ async fn a_stack_that_does_not_exist_is_named() {
         event["StackId"] = json!(gone);
         scene.function.invoke(event).await.unwrap();
         let reason = reason(&scene.callback.answer().await);
-        let expected = format!(
-            "describing stack {gone}: ValidationError: Stack with id {gone} does not exist ("
-        );
+        let expected =
+            format!("describing stack {gone}: ValidationError: Stack with id {gone} does not exist (");
         assert!(reason.starts_with(&expected), "{reason}");
         assert_eq!(scene.callback.puts().len(), 1);
     }
@@ -96,10 +92,7 @@ async fn an_event_that_asks_for_nothing_is_an_error_that_lambda_sees() {
         let scene = Scene::of(resource).await;
         for event in [json!({ "hello": "there" }), json!([1]), Value::Null] {
             let error = scene.notice(event).await.unwrap_err();
-            assert!(
-                error.to_string().contains("custom-resource requests"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("custom-resource requests"), "{error}");
         }
     }
 }

@@ -54,10 +54,7 @@ async fn hundreds_of_tasks_are_paused_though_dms_throttles() {
     }
     assert!(throttled(&scene.dms) > TASKS / 2);
     let (log, _) = scene.end().await;
-    assert!(
-        log.contains("450 of 450 tasks rest (450 stopped for it)"),
-        "{log}"
-    );
+    assert!(log.contains("450 of 450 tasks rest (450 stopped for it)"), "{log}");
 }
 
 #[tokio::test]

@@ -13,11 +13,7 @@ const PASSWORD: &str = "correct-horse-battery-staple";
 async fn keeps_its_mouth_shut(scene: Scene, doors: &[&str]) {
     let asked = scene.callback.puts().len();
     let (log, answers) = scene.end().await;
-    assert_eq!(
-        log.matches("CloudFormation has the answer").count(),
-        asked,
-        "the log is not whole: {log}"
-    );
+    assert_eq!(log.matches("CloudFormation has the answer").count(), asked, "the log is not whole: {log}");
     // The keys of Lambda's environment, the callback's signature, and those of the calls to AWS.
     let every = [SIGNATURE, "not-a-key", "Signature=", "X-Amz-Date"];
     for door in every.iter().chain(doors) {
@@ -29,13 +25,11 @@ async fn keeps_its_mouth_shut(scene: Scene, doors: &[&str]) {
 #[tokio::test]
 async fn db_init_says_nothing_of_the_secret_whether_it_gets_in_or_not() {
     let scene = Scene::of("DbInit").await;
-    let options = Options {
-        password: PASSWORD.to_owned(),
-        ..Options::default()
-    };
+    let options = Options { password: PASSWORD.to_owned(), ..Options::default() };
     let server = MysqlServer::start(options).await.unwrap();
     scene.attach(&server);
-    let migration = json!({ "Version": "1", "Name": "a", "Sql": "CREATE TABLE a (note TEXT DEFAULT ('in-the-sql'))" });
+    let migration =
+        json!({ "Version": "1", "Name": "a", "Sql": "CREATE TABLE a (note TEXT DEFAULT ('in-the-sql'))" });
     let wanted = json!({
         "SecretArn": SECRET, "Database": "shop", "SslCa": server.ca_pem(), "Migrations": [migration],
     });
@@ -96,9 +90,6 @@ async fn an_answer_that_does_not_get_through_is_reported_without_its_url() {
     let (log, _) = scene.end().await;
     for said in [&log, &told] {
         assert!(said.contains("answers with status 403"), "{said}");
-        assert!(
-            !said.contains(SIGNATURE) && !said.contains("X-Amz"),
-            "{said}"
-        );
+        assert!(!said.contains(SIGNATURE) && !said.contains("X-Amz"), "{said}");
     }
 }

@@ -9,11 +9,7 @@ use stage::lambda;
 /// The most bytes, deflated as in the archive that is uploaded. db-init holds more than the others: regular expressions,
 /// which the driver and refinery want, the driver's web certificates, and those of RDS. There is room for what another
 /// compiler makes of the same source, and none for another dependency.
-const LARGEST: [(&str, usize); 3] = [
-    ("db-init", 3_000_000),
-    ("dms-pre", 2_600_000),
-    ("dms-post", 2_700_000),
-];
+const LARGEST: [(&str, usize); 3] = [("db-init", 3_000_000), ("dms-pre", 2_600_000), ("dms-post", 2_700_000)];
 
 #[test]
 fn no_function_outgrows_its_budget() {

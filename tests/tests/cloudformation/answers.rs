@@ -43,11 +43,8 @@ impl Line {
     pub(crate) fn faults(&self, ends: Ends, ids: &mut BTreeSet<String>) -> Vec<String> {
         let mut faults = Vec::new();
         let count = self.answers.len();
-        let may_be = if self.is_listened_to {
-            ends.returned.max(1)..=ends.returned + ends.unknown
-        } else {
-            0..=0
-        };
+        let may_be =
+            if self.is_listened_to { ends.returned.max(1)..=ends.returned + ends.unknown } else { 0..=0 };
         if !may_be.contains(&count) {
             faults.push(format!("{count} answers from {ends:?}"));
         }
@@ -84,14 +81,8 @@ pub(crate) struct Answers {
 
 impl Answers {
     pub(crate) async fn start(world: Arc<World>) -> Self {
-        let lines = Arc::new(Lines {
-            by_path: Mutex::default(),
-            heard: Notify::new(),
-            world,
-        });
-        let router = axum::Router::new()
-            .fallback(take)
-            .with_state(Arc::clone(&lines));
+        let lines = Arc::new(Lines { by_path: Mutex::default(), heard: Notify::new(), world });
+        let router = axum::Router::new().fallback(take).with_state(Arc::clone(&lines));
         let server = Server::start(router).await.unwrap();
         Self { lines, server }
     }
@@ -111,12 +102,8 @@ impl Answers {
             lines.len()
         )
         .unwrap();
-        let line = Line {
-            event: event.clone(),
-            is_listened_to: signed.is_listened_to(),
-            answers: Vec::new(),
-            busy,
-        };
+        let line =
+            Line { event: event.clone(), is_listened_to: signed.is_listened_to(), answers: Vec::new(), busy };
         lines.insert(path.clone(), line);
         event["ResponseURL"] = format!("{}{path}", self.server.endpoint()).into();
         path
@@ -124,10 +111,7 @@ impl Answers {
 
     /// The first answer at this path. What comes after it is ignored, as CloudFormation has gone on by then.
     pub(crate) fn first(&self, path: &str) -> Option<Answer> {
-        self.lines.by_path.lock().unwrap()[path]
-            .answers
-            .first()
-            .cloned()
+        self.lines.by_path.lock().unwrap()[path].answers.first().cloned()
     }
 
     /// Waits for the first answer at this path.
@@ -161,9 +145,7 @@ async fn take(
         return StatusCode::FORBIDDEN;
     };
     if !line.is_listened_to {
-        lines
-            .world
-            .fault(format!("an answer where nobody listens: {body:?}"));
+        lines.world.fault(format!("an answer where nobody listens: {body:?}"));
         return StatusCode::FORBIDDEN;
     }
     if line.busy > 0 {
@@ -171,9 +153,7 @@ async fn take(
         return StatusCode::SERVICE_UNAVAILABLE;
     }
     if method != Method::PUT || headers.contains_key("content-type") {
-        lines
-            .world
-            .fault(format!("the signature covers no such request: {method}"));
+        lines.world.fault(format!("the signature covers no such request: {method}"));
     }
     match read(&body, &line.event) {
         Ok(answer) => {
@@ -194,10 +174,7 @@ fn read(body: &[u8], event: &Value) -> Result<Answer, &'static str> {
         return Err("Response object is too long.");
     }
     let body: Value = serde_json::from_slice(body).map_err(|_| "no JSON")?;
-    if ["StackId", "RequestId", "LogicalResourceId"]
-        .iter()
-        .any(|name| body[name] != event[name])
-    {
+    if ["StackId", "RequestId", "LogicalResourceId"].iter().any(|name| body[name] != event[name]) {
         return Err("the ids aren't the request's");
     }
     let physical_id = body["PhysicalResourceId"].as_str().unwrap_or_default();
@@ -209,9 +186,5 @@ fn read(body: &[u8], event: &Value) -> Result<Answer, &'static str> {
         (Some("FAILED"), Some(reason)) if !reason.is_empty() => false,
         _ => return Err("no Status, or no Reason"),
     };
-    Ok(Answer {
-        success,
-        physical_id: physical_id.to_owned(),
-        data: body["Data"].clone(),
-    })
+    Ok(Answer { success, physical_id: physical_id.to_owned(), data: body["Data"].clone() })
 }

@@ -108,12 +108,10 @@ impl Call {
     /// Looks whether now is a time for side effects.
     fn note(&self, what: &str) {
         if !self.is_listened_to {
-            self.world
-                .fault(format!("work {what} for a request that nobody waits for"));
+            self.world.fault(format!("work {what} for a request that nobody waits for"));
         }
         if SystemTime::now() > self.ends + STALL {
-            self.world
-                .fault(format!("work {what} after the function's deadline"));
+            self.world.fault(format!("work {what} after the function's deadline"));
         }
     }
 

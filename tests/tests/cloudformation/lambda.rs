@@ -40,11 +40,7 @@ pub(crate) struct Lambda {
 
 impl Lambda {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self {
-            world,
-            idle: RefCell::default(),
-            ends: RefCell::default(),
-        }
+        Self { world, idle: RefCell::default(), ends: RefCell::default() }
     }
 
     /// How the invocations for the URL with this path ended.
@@ -53,13 +49,7 @@ impl Lambda {
     }
 
     /// Delivers an event whose URL has this path; if no attempt ends well, the last words get the record of it.
-    pub(crate) async fn deliver(
-        &self,
-        path: &str,
-        event: &Value,
-        is_listened_to: bool,
-        delivery: &Delivery,
-    ) {
+    pub(crate) async fn deliver(&self, path: &str, event: &Value, is_listened_to: bool, delivery: &Delivery) {
         for attempt in &delivery.attempts {
             if self.attempt(path, event, is_listened_to, attempt).await {
                 return;
@@ -79,23 +69,14 @@ impl Lambda {
             "requestContext": { "condition": condition, "approximateInvokeCount": delivery.attempts.len() },
             "requestPayload": event,
         });
-        let last_words = Attempt {
-            mishap: Some(Mishap::Construction),
-            ..Attempt::default()
-        };
+        let last_words = Attempt { mishap: Some(Mishap::Construction), ..Attempt::default() };
         if !self.attempt(path, &record, false, &last_words).await {
             self.world.fault("the last words failed".to_owned());
         }
     }
 
     /// Whether the function returned without an error.
-    async fn attempt(
-        &self,
-        path: &str,
-        event: &Value,
-        is_listened_to: bool,
-        attempt: &Attempt,
-    ) -> bool {
+    async fn attempt(&self, path: &str, event: &Value, is_listened_to: bool, attempt: &Attempt) -> bool {
         let time = if attempt.hurried || matches!(attempt.mishap, Some(Mishap::Hang(_))) {
             Duration::from_millis(150)
         } else {

@@ -71,10 +71,7 @@ impl Signed {
 
 impl Default for Signed {
     fn default() -> Self {
-        Self {
-            seconds_ago: 0,
-            expires: 7200,
-        }
+        Self { seconds_ago: 0, expires: 7200 }
     }
 }
 
@@ -87,9 +84,7 @@ pub(crate) struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self {
-            attempts: vec![Attempt::default()],
-        }
+        Self { attempts: vec![Attempt::default()] }
     }
 }
 
@@ -136,41 +131,30 @@ fn life() -> impl Strategy<Value = Life> {
         collection::vec(change(), 0..3),
         collection::vec(plan(), 0..2),
     )
-        .prop_map(
-            |(create, malformed, cancelled_after_ms, own_id, changes, deletes)| Life {
-                create,
-                malformed,
-                cancelled_after_ms,
-                own_id,
-                changes,
-                deletes,
-            },
-        )
+        .prop_map(|(create, malformed, cancelled_after_ms, own_id, changes, deletes)| Life {
+            create,
+            malformed,
+            cancelled_after_ms,
+            own_id,
+            changes,
+            deletes,
+        })
 }
 
 fn change() -> impl Strategy<Value = Change> {
     (plan(), bool::weighted(0.1), bool::weighted(0.3), plan()).prop_map(
-        |(forth, malformed, fails_elsewhere, back)| Change {
-            forth,
-            malformed,
-            fails_elsewhere,
-            back,
-        },
+        |(forth, malformed, fails_elsewhere, back)| Change { forth, malformed, fails_elsewhere, back },
     )
 }
 
 /// See the test's documentation: a construction that fails in one process and not in another is left out for a Create.
 fn with_honest_marker(mut create: Plan) -> Plan {
     let deliveries = create.duplicates.iter_mut().map(|(_, delivery)| delivery);
-    let mut attempts: Vec<&mut Attempt> = deliveries
-        .chain([&mut create.delivery])
-        .flat_map(|delivery| &mut delivery.attempts)
-        .collect();
+    let mut attempts: Vec<&mut Attempt> =
+        deliveries.chain([&mut create.delivery]).flat_map(|delivery| &mut delivery.attempts).collect();
     if attempts.len() > 1 {
         for attempt in &mut attempts {
-            attempt
-                .mishap
-                .take_if(|mishap| *mishap == Mishap::Construction);
+            attempt.mishap.take_if(|mishap| *mishap == Mishap::Construction);
         }
     }
     create
@@ -187,41 +171,27 @@ fn plan() -> impl Strategy<Value = Plan> {
     ];
     let signed = prop_oneof![14 => listened_to(), 1 => stale()];
     let busy = prop_oneof![8 => Just(0_u8), 1 => Just(1)];
-    (
-        signed,
-        delivery(),
-        duplicates,
-        option::weighted(0.25, stale()),
-        busy,
-        bool::weighted(0.3),
+    (signed, delivery(), duplicates, option::weighted(0.25, stale()), busy, bool::weighted(0.3)).prop_map(
+        |(signed, delivery, duplicates, late, busy, impatient)| Plan {
+            signed,
+            delivery,
+            duplicates,
+            late,
+            busy,
+            impatient,
+        },
     )
-        .prop_map(
-            |(signed, delivery, duplicates, late, busy, impatient)| Plan {
-                signed,
-                delivery,
-                duplicates,
-                late,
-                busy,
-                impatient,
-            },
-        )
 }
 
 fn listened_to() -> impl Strategy<Value = Signed> {
-    (0..800_u16).prop_map(|seconds_ago| Signed {
-        seconds_ago,
-        expires: 7200,
-    })
+    (0..800_u16).prop_map(|seconds_ago| Signed { seconds_ago, expires: 7200 })
 }
 
 /// Nobody listens: the resource's time is over, or the URL's.
 fn stale() -> impl Strategy<Value = Signed> {
     let over = (SERVICE_TIMEOUT..7000).prop_map(|seconds_ago| (seconds_ago, 7200));
     let expired = (300..800_u16).prop_map(|seconds_ago| (seconds_ago, 300));
-    prop_oneof![over, expired].prop_map(|(seconds_ago, expires)| Signed {
-        seconds_ago,
-        expires,
-    })
+    prop_oneof![over, expired].prop_map(|(seconds_ago, expires)| Signed { seconds_ago, expires })
 }
 
 fn delivery() -> impl Strategy<Value = Delivery> {
@@ -242,16 +212,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         1 => point.prop_map(|point| Some(Mishap::Hang(point))),
         1 => Just(Some(Mishap::Construction)),
     ];
-    (
-        mishap,
-        option::weighted(0.15, 0..20_u8),
-        0..4_u8,
-        bool::weighted(0.1),
+    (mishap, option::weighted(0.15, 0..20_u8), 0..4_u8, bool::weighted(0.1)).prop_map(
+        |(mishap, dies_after_polls, pace_ms, hurried)| Attempt { mishap, dies_after_polls, pace_ms, hurried },
     )
-        .prop_map(|(mishap, dies_after_polls, pace_ms, hurried)| Attempt {
-            mishap,
-            dies_after_polls,
-            pace_ms,
-            hurried,
-        })
 }

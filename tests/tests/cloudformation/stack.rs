@@ -70,8 +70,7 @@ impl CloudFormation {
             }
         }
         if ids.len() > 1 {
-            self.world
-                .fault(format!("Creates of one resource are called {ids:?}"));
+            self.world.fault(format!("Creates of one resource are called {ids:?}"));
         }
         self.world.faults()
     }
@@ -113,8 +112,7 @@ impl CloudFormation {
             crate::saw("a Delete that failed and was sent again");
         }
         if !self.delete(&id, &Plan::default()).await {
-            self.world
-                .fault("a Delete failed that nothing stood in the way of".to_owned());
+            self.world.fault("a Delete failed that nothing stood in the way of".to_owned());
         }
     }
 
@@ -139,9 +137,7 @@ impl CloudFormation {
         }
         match answer {
             Heard::Answer(answer) if answer.success => self.compare(old, &answer),
-            _ => self
-                .world
-                .fault("a rollback failed that nothing stood in the way of".to_owned()),
+            _ => self.world.fault("a rollback failed that nothing stood in the way of".to_owned()),
         }
         old
     }
@@ -162,17 +158,13 @@ impl CloudFormation {
             finish(&mut stray).await;
         }
         self.world.an_hour_passes();
-        let an_hour_ago = Signed {
-            seconds_ago: 3600,
-            ..Signed::default()
-        };
+        let an_hour_ago = Signed { seconds_ago: 3600, ..Signed::default() };
         for event in self.events.split_off(0) {
             self.late(event, an_hour_ago).await;
         }
         let made = self.world.made();
         if !made.is_empty() {
-            self.world
-                .fault(format!("left after the last Delete: {made:?}"));
+            self.world.fault(format!("left after the last Delete: {made:?}"));
         }
     }
 
@@ -198,17 +190,11 @@ impl CloudFormation {
         self.alone = self.strays.iter().all(JoinSet::is_empty);
         let mut deliveries = JoinSet::new();
         let mut spawn = |after_ms: u8, delivery: &Delivery| {
-            let (lambda, path, event, delivery) = (
-                Rc::clone(&self.lambda),
-                path.clone(),
-                event.clone(),
-                delivery.clone(),
-            );
+            let (lambda, path, event, delivery) =
+                (Rc::clone(&self.lambda), path.clone(), event.clone(), delivery.clone());
             deliveries.spawn_local(async move {
                 sleep(Duration::from_millis(after_ms.into())).await;
-                lambda
-                    .deliver(&path, &event, is_listened_to, &delivery)
-                    .await;
+                lambda.deliver(&path, &event, is_listened_to, &delivery).await;
             });
         };
         spawn(0, &plan.delivery);
@@ -264,10 +250,7 @@ impl CloudFormation {
     /// Looks whether the thing is what a successful answer says. What an older request does to it meanwhile can't be known.
     fn compare(&self, value: u32, answer: &Answer) {
         if answer.data != json!({ "Value": value.to_string() }) {
-            self.world.fault(format!(
-                "the answer's attributes are {}, not {value}",
-                answer.data
-            ));
+            self.world.fault(format!("the answer's attributes are {}, not {value}", answer.data));
         }
         if !self.alone {
             crate::saw("an older request still at work");
@@ -276,8 +259,7 @@ impl CloudFormation {
         let is_whole = true;
         if self.world.made() != [Thing { value, is_whole }] {
             let made = self.world.made();
-            self.world
-                .fault(format!("made is {made:?}, where {value} was asked for"));
+            self.world.fault(format!("made is {made:?}, where {value} was asked for"));
         }
     }
 }

@@ -25,9 +25,7 @@ fn image(row: &BinlogRow) -> Image {
 
 /// Every change of a row of a table from a position on.
 async fn changes(server: &MysqlServer, position: &str, table: &str) -> Vec<Change> {
-    let opts = OptsBuilder::from_opts(server.opts())
-        .user(Some("dms"))
-        .pass(Some("hunter2"));
+    let opts = OptsBuilder::from_opts(server.opts()).user(Some("dms")).pass(Some("hunter2"));
     let conn = Conn::new(opts).await.unwrap();
     let (file, position) = position.split_once(':').unwrap();
     let request = BinlogStreamRequest::new(4711)

@@ -15,19 +15,11 @@ use super::{Secret, ask, db_init, refused, run, start};
 async fn a_lock_that_somebody_keeps_is_waited_for_within_bounds() {
     let server = start().await;
     let mut other = server.connect().await.unwrap();
-    other
-        .query_drop("SELECT GET_LOCK(CONCAT('sluice:', SHA2('shop', 224)), 1)")
-        .await
-        .unwrap();
+    other.query_drop("SELECT GET_LOCK(CONCAT('sluice:', SHA2('shop', 224)), 1)").await.unwrap();
     let time = Duration::from_secs(31);
-    let error = run(&server, server.secret(), json!({}), time)
-        .await
-        .unwrap_err();
+    let error = run(&server, server.secret(), json!({}), time).await.unwrap_err();
     let reason = format!("{error:#}");
-    assert!(
-        reason.contains("still at work on database shop"),
-        "{reason}"
-    );
+    assert!(reason.contains("still at work on database shop"), "{reason}");
 }
 
 #[tokio::test]
@@ -39,20 +31,12 @@ async fn a_wrong_password_fails_at_once() {
     let failures = if ask(&server, "SELECT VERSION()").await[0].contains("MariaDB") {
         failures.to_owned()
     } else {
-        failures.replace(
-            "information_schema.GLOBAL_STATUS",
-            "performance_schema.global_status",
-        )
+        failures.replace("information_schema.GLOBAL_STATUS", "performance_schema.global_status")
     };
     let before: u32 = ask(&server, &failures).await[0].parse().unwrap();
-    let error = run(&server, secret, json!({}), Duration::from_secs(60))
-        .await
-        .unwrap_err();
+    let error = run(&server, secret, json!({}), Duration::from_secs(60)).await.unwrap_err();
     let reason = format!("{error:#}");
-    assert!(
-        reason.contains("Access denied for user 'admin'"),
-        "{reason}"
-    );
+    assert!(reason.contains("Access denied for user 'admin'"), "{reason}");
     let after: u32 = ask(&server, &failures).await[0].parse().unwrap();
     assert_eq!(after - before, 1, "logins that failed");
 }
@@ -62,25 +46,16 @@ async fn a_server_that_comes_up_late_is_waited_for() {
     let mut server = start().await;
     server.kill().await.unwrap();
     let (port, secret, ca) = (server.port(), server.secret(), server.ca_pem().to_owned());
-    assert!(
-        tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .is_err()
-    );
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
     let waiting = tokio::spawn(async move {
         let properties = json!({ "SecretArn": "arn", "Database": "shop", "SslCa": ca });
         let properties = serde_json::from_value(properties).unwrap();
         let deadline = Deadline::after(Duration::from_secs(60));
-        DbInit::new(Secret(secret))
-            .make_ready(&properties, deadline)
-            .await
+        DbInit::new(Secret(secret)).make_ready(&properties, deadline).await
     });
     tokio::task::yield_now().await;
     server.restart().await.unwrap();
-    assert_eq!(
-        waiting.await.unwrap().unwrap().get("SchemaVersion"),
-        Some("0")
-    );
+    assert_eq!(waiting.await.unwrap().unwrap().get("SchemaVersion"), Some("0"));
 }
 
 #[tokio::test]
@@ -88,9 +63,7 @@ async fn a_server_that_stays_away_is_named_when_patience_ends() {
     let mut server = start().await;
     server.kill().await.unwrap();
     let time = Duration::from_secs(12);
-    let error = run(&server, server.secret(), json!({}), time)
-        .await
-        .unwrap_err();
+    let error = run(&server, server.secret(), json!({}), time).await.unwrap_err();
     let reason = format!("{error:#}");
     let place = format!("connecting to localhost:{} as admin: ", server.port());
     assert!(reason.starts_with(&place), "{reason}");
@@ -122,10 +95,7 @@ async fn a_certificate_for_another_name_is_refused_unless_the_authority_is_enoug
 
 #[tokio::test]
 async fn a_server_without_tls_is_refused_unless_tls_is_disabled() {
-    let options = Options {
-        authority: None,
-        ..Options::default()
-    };
+    let options = Options { authority: None, ..Options::default() };
     let server = MysqlServer::start(options).await.unwrap();
     for mode in ["VERIFY_IDENTITY", "VERIFY_CA", "REQUIRED"] {
         let reason = refused(&server, json!({ "SslCa": null, "SslMode": mode })).await;

@@ -24,11 +24,7 @@ impl Listed {
     /// Leaves a line, so that it can be seen how often it was done.
     fn property(&self) -> Value {
         let (version, text) = (self.version, self.text);
-        let end = if self.fails {
-            "; INSERT INTO nowhere VALUES (1)"
-        } else {
-            ""
-        };
+        let end = if self.fails { "; INSERT INTO nowhere VALUES (1)" } else { "" };
         let sql = format!("/* {text} */ INSERT INTO log VALUES ({version}){end}");
         migration(version, self.name, &sql)
     }
@@ -69,12 +65,7 @@ struct Model {
 impl Model {
     fn change(&mut self, change: &Change, next_text: u32) {
         let last = self.list.last().map_or(0, |last| last.version);
-        let listed = |version, fails| Listed {
-            version,
-            name: "one",
-            text: next_text,
-            fails,
-        };
+        let listed = |version, fails| Listed { version, name: "one", text: next_text, fails };
         let length = self.list.len();
         let some = |index: &prop::sample::Index| (length > 0).then(|| index.index(length));
         match change {
@@ -98,8 +89,7 @@ impl Model {
                 }
             }
             Change::Mend(index) => {
-                self.list
-                    .retain(|it| self.applied.get(&it.version).is_none_or(|done| done == it));
+                self.list.retain(|it| self.applied.get(&it.version).is_none_or(|done| done == it));
                 let last = self.applied.keys().max().copied().unwrap_or(0);
                 let known = |it: &Listed| self.applied.contains_key(&it.version);
                 self.list.retain(|it| known(it) || it.version > last);
@@ -132,10 +122,7 @@ impl Model {
                 continue;
             }
             if it.fails {
-                return Err(format!(
-                    "applying migration V{}__{}: statement 2",
-                    it.version, it.name
-                ));
+                return Err(format!("applying migration V{}__{}: statement 2", it.version, it.name));
             }
             self.applied.insert(it.version, it.clone());
         }
@@ -143,11 +130,7 @@ impl Model {
     }
 }
 
-async fn play(
-    server: &MysqlServer,
-    database: &str,
-    changes: &[Change],
-) -> Result<(), TestCaseError> {
+async fn play(server: &MysqlServer, database: &str, changes: &[Change]) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     let base = migration(1, "base", "CREATE TABLE log (version INT)");
     let mut all = vec![Change::Nothing];
@@ -185,12 +168,7 @@ async fn play(
 #[tokio::test(flavor = "multi_thread")]
 async fn any_history_of_lists_leaves_each_migration_applied_once() {
     let server = start().await;
-    let config = Config {
-        cases: 20,
-        max_shrink_iters: 50,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 20, max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
     let handle = tokio::runtime::Handle::current();
     let count = std::cell::Cell::new(0);
     let played = tokio::task::block_in_place(|| {

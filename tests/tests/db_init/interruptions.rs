@@ -23,8 +23,7 @@ type Work = JoinHandle<(Result<Attributes>, bool)>;
 
 /// Begins one, with the properties of a verified connection and these ones.
 pub(super) fn begin(server: &MysqlServer, more: &Value) -> Work {
-    let mut properties =
-        json!({ "SecretArn": "arn:secret", "Database": "shop", "SslCa": server.ca_pem() });
+    let mut properties = json!({ "SecretArn": "arn:secret", "Database": "shop", "SslCa": server.ca_pem() });
     let all = properties.as_object_mut().unwrap();
     all.extend(more.as_object().unwrap().clone());
     let properties = serde_json::from_value(properties).unwrap();
@@ -39,11 +38,9 @@ pub(super) fn begin(server: &MysqlServer, more: &Value) -> Work {
 /// A table that nobody else can use for as long as the connection lives: a migration that wants it stands still there.
 pub(super) async fn block(server: &MysqlServer) -> Conn {
     let mut conn = server.admin().await.unwrap();
-    for statement in [
-        "CREATE DATABASE barrier",
-        "CREATE TABLE barrier.t (id INT)",
-        "LOCK TABLES barrier.t WRITE",
-    ] {
+    for statement in
+        ["CREATE DATABASE barrier", "CREATE TABLE barrier.t (id INT)", "LOCK TABLES barrier.t WRITE"]
+    {
         conn.query_drop(statement).await.unwrap();
     }
     conn
@@ -65,8 +62,7 @@ fn repeatable() -> Value {
 }
 
 fn list() -> Value {
-    let first =
-        "CREATE TABLE firsts (id INT AUTO_INCREMENT PRIMARY KEY); INSERT INTO firsts VALUES ()";
+    let first = "CREATE TABLE firsts (id INT AUTO_INCREMENT PRIMARY KEY); INSERT INTO firsts VALUES ()";
     json!({ "Migrations": [migration(1, "first", first), repeatable()] })
 }
 

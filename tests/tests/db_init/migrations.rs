@@ -19,21 +19,14 @@ async fn a_rollback_leaves_later_migrations_in_place() {
     let one = json!({ "Migrations": [orders()] });
     let done = db_init(&server, one).await.unwrap();
     assert_eq!(done.get("SchemaVersion"), Some("2"));
-    assert_eq!(
-        ask(&server, "SHOW TABLES FROM shop LIKE 'lines'")
-            .await
-            .len(),
-        1
-    );
+    assert_eq!(ask(&server, "SHOW TABLES FROM shop LIKE 'lines'").await.len(), 1);
 }
 
 #[tokio::test]
 async fn rewritten_history_is_refused_before_anything_changes() {
     let server = start().await;
     let third = migration(3, "third", "CREATE TABLE third (id INT)");
-    db_init(&server, json!({ "Migrations": [orders(), third] }))
-        .await
-        .unwrap();
+    db_init(&server, json!({ "Migrations": [orders(), third] })).await.unwrap();
 
     let edited = migration(1, "orders", "CREATE TABLE orders (id BIGINT)");
     let fourth = migration(4, "fourth", "CREATE TABLE fourth (id INT)");
@@ -47,22 +40,14 @@ async fn rewritten_history_is_refused_before_anything_changes() {
 
     let kept = "SELECT value FROM mysql.rds_configuration";
     assert_eq!(ask(&server, kept).await, ["24"]);
-    assert!(
-        ask(&server, "SHOW TABLES FROM shop LIKE 'fourth'")
-            .await
-            .is_empty()
-    );
+    assert!(ask(&server, "SHOW TABLES FROM shop LIKE 'fourth'").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_failing_migration_is_named_and_those_before_it_stay() {
     let server = start().await;
     // The second statement fails: a driver that looks at the first result only would miss it.
-    let broken = migration(
-        2,
-        "broken",
-        "CREATE TABLE half (id INT); INSERT INTO nowhere VALUES (1)",
-    );
+    let broken = migration(2, "broken", "CREATE TABLE half (id INT); INSERT INTO nowhere VALUES (1)");
     let reason = refused(&server, json!({ "Migrations": [orders(), broken] })).await;
     let place = "applying migration V2__broken: statement 2, INSERT INTO nowhere VALUES (…) (the statements before it stay): ";
     assert!(reason.starts_with(place), "{reason}");
@@ -70,9 +55,7 @@ async fn a_failing_migration_is_named_and_those_before_it_stay() {
     assert_eq!(reason.matches("doesn't exist").count(), 1, "{reason}");
 
     let mended = migration(2, "mended", "INSERT INTO half VALUES (1)");
-    let done = db_init(&server, json!({ "Migrations": [orders(), mended] }))
-        .await
-        .unwrap();
+    let done = db_init(&server, json!({ "Migrations": [orders(), mended] })).await.unwrap();
     assert_eq!(done.get("SchemaVersion"), Some("2"));
     let names = "SELECT name FROM shop.sluice_schema_history ORDER BY version";
     assert_eq!(ask(&server, names).await, ["orders", "mended"]);
@@ -81,18 +64,10 @@ async fn a_failing_migration_is_named_and_those_before_it_stay() {
 #[tokio::test]
 async fn a_migration_that_changes_the_current_database_is_recorded_all_the_same() {
     let server = start().await;
-    let stray = migration(
-        1,
-        "stray",
-        "CREATE DATABASE other; USE other; CREATE TABLE t (id INT)",
-    );
-    db_init(&server, json!({ "Migrations": [stray.clone()] }))
-        .await
-        .unwrap();
-    let done = db_init(
-        &server,
-        json!({ "Migrations": [stray, migration(2, "home", "CREATE TABLE t (id INT)")] }),
-    );
+    let stray = migration(1, "stray", "CREATE DATABASE other; USE other; CREATE TABLE t (id INT)");
+    db_init(&server, json!({ "Migrations": [stray.clone()] })).await.unwrap();
+    let done =
+        db_init(&server, json!({ "Migrations": [stray, migration(2, "home", "CREATE TABLE t (id INT)")] }));
     assert_eq!(done.await.unwrap().get("SchemaVersion"), Some("2"));
     assert_eq!(ask(&server, "SHOW TABLES FROM shop LIKE 't'").await, ["t"]);
 }
@@ -101,16 +76,10 @@ async fn a_migration_that_changes_the_current_database_is_recorded_all_the_same(
 async fn two_requests_at_once_apply_each_migration_once() {
     let server = start().await;
     let properties = json!({ "Migrations": [orders()] });
-    let (one, two) = tokio::join!(
-        db_init(&server, properties.clone()),
-        db_init(&server, properties)
-    );
+    let (one, two) = tokio::join!(db_init(&server, properties.clone()), db_init(&server, properties));
     assert_eq!(one.unwrap().get("SchemaVersion"), Some("1"));
     assert_eq!(two.unwrap().get("SchemaVersion"), Some("1"));
-    assert_eq!(
-        ask(&server, "SELECT COUNT(*) FROM shop.orders").await,
-        ["1"]
-    );
+    assert_eq!(ask(&server, "SELECT COUNT(*) FROM shop.orders").await, ["1"]);
 }
 
 #[tokio::test]
@@ -144,10 +113,7 @@ async fn no_value_of_a_failing_statement_is_told() {
     ] {
         let list = [migration(1, "users", table), migration(2, "broken", sql)];
         let reason = refused(&server, json!({ "Migrations": list })).await;
-        assert!(
-            reason.starts_with("applying migration V2__broken: "),
-            "{reason}"
-        );
+        assert!(reason.starts_with("applying migration V2__broken: "), "{reason}");
         assert!(reason.contains(told), "{reason}");
         assert!(!reason.contains("hunter2"), "{reason}");
     }
@@ -157,12 +123,9 @@ async fn no_value_of_a_failing_statement_is_told() {
 async fn what_one_migration_does_to_its_session_is_gone_in_the_next() {
     let server = start().await;
     let first = "SET SESSION sql_mode = 'ANSI_QUOTES', @left = 'behind'; CREATE TEMPORARY TABLE t (id INT); SET autocommit = 0";
-    let second =
-        "CREATE TABLE t (id INT, note TEXT); INSERT INTO t VALUES (1, COALESCE(@left, \"clean\"))";
+    let second = "CREATE TABLE t (id INT, note TEXT); INSERT INTO t VALUES (1, COALESCE(@left, \"clean\"))";
     let list = [migration(1, "first", first), migration(2, "second", second)];
-    db_init(&server, json!({ "Migrations": list }))
-        .await
-        .unwrap();
+    db_init(&server, json!({ "Migrations": list })).await.unwrap();
     assert_eq!(ask(&server, "SELECT note FROM shop.t").await, ["clean"]);
 }
 
@@ -173,10 +136,7 @@ async fn at_work(server: &MysqlServer) -> Vec<String> {
 
 /// Ends the connection that is in the middle of a DO, as a failover would. By then, the one that sets the pace is gone.
 async fn cut(server: &MysqlServer, pace: Conn) {
-    until("a migration is at work", async || {
-        !at_work(server).await.is_empty()
-    })
-    .await;
+    until("a migration is at work", async || !at_work(server).await.is_empty()).await;
     pace.disconnect().await.unwrap();
     let kill = format!("KILL {}", at_work(server).await[0]);
     ask(server, &kill).await;
@@ -207,15 +167,12 @@ async fn a_migration_that_is_lost_runs_again_if_nothing_of_it_can_have_stayed() 
 async fn a_migration_that_is_lost_half_way_waits_for_somebody_to_look() {
     let server = start().await;
     let pace = pace(&server).await;
-    let slow =
-        format!("INSERT INTO orders VALUES (2, 'slow'); CREATE TABLE half (id INT); {PACED}");
+    let slow = format!("INSERT INTO orders VALUES (2, 'slow'); CREATE TABLE half (id INT); {PACED}");
     let properties = json!({ "Migrations": [orders(), migration(2, "slow", &slow)] });
     let (done, ()) = tokio::join!(db_init(&server, properties), cut(&server, pace));
     let reason = format!("{:#}", done.unwrap_err());
     assert!(
-        reason.starts_with(
-            "applying migration V2__slow: statement 3, DO SLEEP(IF(IS_FREE_LOCK(…), …, …)): "
-        ),
+        reason.starts_with("applying migration V2__slow: statement 3, DO SLEEP(IF(IS_FREE_LOCK(…), …, …)): "),
         "{reason}"
     );
     assert!(reason.contains("may have stayed"), "{reason}");
@@ -230,12 +187,6 @@ async fn a_migration_that_outlasts_the_deadline_is_named_and_ended() {
     let time = Duration::from_secs(10);
     let error = run(&server, server.secret(), properties, time);
     let reason = format!("{:#}", error.await.unwrap_err());
-    assert_eq!(
-        reason,
-        "applying migration V1__slow: not done when the function's time was nearly over"
-    );
-    until("the server is at rest", async || {
-        at_work(&server).await.is_empty()
-    })
-    .await;
+    assert_eq!(reason, "applying migration V1__slow: not done when the function's time was nearly over");
+    until("the server is at rest", async || at_work(&server).await.is_empty()).await;
 }

@@ -12,10 +12,7 @@ use super::{ask, db_init, refused, run, start};
 /// A server of MySQL itself.
 async fn start_mysql() -> MysqlServer {
     let server = start().await;
-    assert!(
-        server.is_mysql(),
-        "this test is for MySQL only: make test-mysql"
-    );
+    assert!(server.is_mysql(), "this test is for MySQL only: make test-mysql");
     server
 }
 

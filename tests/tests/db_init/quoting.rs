@@ -57,14 +57,11 @@ async fn round_trip(
         prop_assert_eq!(done.get("SchemaVersion"), Some("1"));
     }
 
-    let opts = OptsBuilder::from_opts(server.opts())
-        .user(Some(name))
-        .pass(Some(password))
-        .db_name(Some(database));
+    let opts =
+        OptsBuilder::from_opts(server.opts()).user(Some(name)).pass(Some(password)).db_name(Some(database));
     let mut conn = Conn::new(opts).await?;
-    let found: Option<(u32, String, String)> = conn
-        .query_first("SELECT id, DATABASE(), CURRENT_USER() FROM t")
-        .await?;
+    let found: Option<(u32, String, String)> =
+        conn.query_first("SELECT id, DATABASE(), CURRENT_USER() FROM t").await?;
     prop_assert_eq!(found, Some((7, database.to_owned(), format!("{name}@%"))));
     conn.disconnect().await?;
     Ok(())
@@ -74,20 +71,12 @@ async fn round_trip(
 async fn any_names_and_any_password_come_through() {
     let server = start().await;
     let before = ask(&server, "SHOW DATABASES").await.len();
-    let config = Config {
-        cases: 24,
-        max_shrink_iters: 50,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 24, max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
     let handle = tokio::runtime::Handle::current();
     let played = tokio::task::block_in_place(|| {
-        TestRunner::new(config).run(
-            &(database(), name(32), password()),
-            |(database, name, password)| {
-                handle.block_on(round_trip(&server, &database, &name, &password))
-            },
-        )
+        TestRunner::new(config).run(&(database(), name(32), password()), |(database, name, password)| {
+            handle.block_on(round_trip(&server, &database, &name, &password))
+        })
     });
     played.unwrap();
     assert!(ask(&server, "SHOW DATABASES").await.len() > before + 12);

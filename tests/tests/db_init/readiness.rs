@@ -14,12 +14,7 @@ async fn a_server_that_is_not_ready_is_refused_with_every_parameter_to_change() 
         .with("--binlog-row-image=MINIMAL");
     let server = MysqlServer::start(options).await.unwrap();
     let reason = refused(&server, json!({ "Migrations": [orders()] })).await;
-    for part in [
-        "log_bin is OFF",
-        "reboot",
-        "binlog_format is MIXED",
-        "binlog_row_image is MINIMAL",
-    ] {
+    for part in ["log_bin is OFF", "reboot", "binlog_format is MIXED", "binlog_row_image is MINIMAL"] {
         assert!(reason.contains(part), "{part}: {reason}");
     }
     assert!(ask(&server, "SHOW DATABASES LIKE 'shop'").await.is_empty());
@@ -36,10 +31,7 @@ async fn a_reader_is_refused() {
 
 #[tokio::test]
 async fn a_server_without_rdss_procedures_is_refused() {
-    let options = Options {
-        rds: false,
-        ..Options::default()
-    };
+    let options = Options { rds: false, ..Options::default() };
     let server = MysqlServer::start(options).await.unwrap();
     let reason = refused(&server, json!({})).await;
     assert!(reason.contains("Amazon RDS and Aurora"), "{reason}");
@@ -53,18 +45,12 @@ async fn a_retention_that_does_not_stick_is_refused() {
     let forgetful = "CREATE TRIGGER mysql.forget BEFORE UPDATE ON mysql.rds_configuration FOR EACH ROW SET NEW.value = 12";
     if admin.query_drop(forgetful).await.is_err() {
         // Servers that allow no trigger there let the procedure be replaced.
-        admin
-            .query_drop("DROP PROCEDURE mysql.rds_set_configuration")
-            .await
-            .unwrap();
+        admin.query_drop("DROP PROCEDURE mysql.rds_set_configuration").await.unwrap();
         let idle = "CREATE PROCEDURE mysql.rds_set_configuration(IN setting VARCHAR(30), IN setting_value INT) SELECT 1";
         admin.query_drop(idle).await.unwrap();
     }
     let reason = refused(&server, json!({})).await;
-    assert!(
-        reason.contains("were set to 24, but the server reports"),
-        "{reason}"
-    );
+    assert!(reason.contains("were set to 24, but the server reports"), "{reason}");
 }
 
 #[tokio::test]
@@ -73,14 +59,8 @@ async fn a_server_whose_binlog_can_not_be_read_in_full_is_refused() {
     let mut admin = server.admin().await.unwrap();
     for (setting, parameter) in [
         ("binlog_row_image = 'NOBLOB'", "binlog_row_image=FULL"),
-        (
-            "binlog_transaction_compression = ON",
-            "binlog_transaction_compression=0",
-        ),
-        (
-            "binlog_row_value_options = 'PARTIAL_JSON'",
-            "set binlog_row_value_options to nothing",
-        ),
+        ("binlog_transaction_compression = ON", "binlog_transaction_compression=0"),
+        ("binlog_row_value_options = 'PARTIAL_JSON'", "set binlog_row_value_options to nothing"),
     ] {
         match admin.query_drop(format!("SET GLOBAL {setting}")).await {
             Ok(()) => {}
@@ -115,10 +95,7 @@ async fn a_server_with_too_many_connections_is_waited_for() {
     };
     let before = turned_away().await;
     let let_go = async {
-        until("somebody was turned away", async || {
-            turned_away().await > before
-        })
-        .await;
+        until("somebody was turned away", async || turned_away().await > before).await;
         crowd.clear();
     };
     let (done, ()) = tokio::join!(db_init(&server, json!({})), let_go);
@@ -132,10 +109,7 @@ async fn a_master_without_rights_on_the_database_fails_at_once() {
     let revoke = format!("REVOKE CREATE ON *.* FROM {}", server.username());
     admin.query_drop(revoke).await.unwrap();
     let reason = refused(&server, json!({})).await;
-    assert!(
-        reason.starts_with("creating database shop: Access denied for user 'admin'"),
-        "{reason}"
-    );
+    assert!(reason.starts_with("creating database shop: Access denied for user 'admin'"), "{reason}");
     assert!(reason.contains("1044"), "{reason}");
 }
 
@@ -145,10 +119,6 @@ async fn a_server_that_wants_tls_refuses_plain_connections_at_once() {
     let server = MysqlServer::start(options).await.unwrap();
     let reason = refused(&server, json!({ "SslCa": null, "SslMode": "DISABLED" })).await;
     // MariaDB says no more than that access is denied.
-    let told = if server.is_mysql() {
-        "SslMode has to be REQUIRED"
-    } else {
-        "Access denied"
-    };
+    let told = if server.is_mysql() { "SslMode has to be REQUIRED" } else { "Access denied" };
     assert!(reason.contains(told), "{reason}");
 }

@@ -14,9 +14,8 @@ use super::start;
 
 async fn secrets_manager() -> (SecretsManager, DbInit<db_init::secret::SecretsManager>) {
     let stand_in = SecretsManager::start().await.unwrap();
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let http =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_config::defaults(BehaviorVersion::latest())
         .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
         .region(Region::new("us-east-1"))
@@ -41,10 +40,7 @@ async fn what_is_wrong_with_a_secret_is_told_with_its_name() {
     }
     for (name, complaint) in [
         ("missing", "there is no such secret"),
-        (
-            "forbidden",
-            "AccessDeniedException: the role may not read it",
-        ),
+        ("forbidden", "AccessDeniedException: the role may not read it"),
         ("binary", "holds no text"),
         ("plain", "no JSON object"),
         ("partial", "no field `password`"),
@@ -55,10 +51,7 @@ async fn what_is_wrong_with_a_secret_is_told_with_its_name() {
         let error = handler.make_ready(&properties, deadline).await.unwrap_err();
         let reason = format!("{error:#}");
         assert!(reason.contains(complaint), "{reason}");
-        assert!(
-            reason.starts_with(&format!("reading the secret {name}: ")),
-            "{reason}"
-        );
+        assert!(reason.starts_with(&format!("reading the secret {name}: ")), "{reason}");
     }
 }
 
@@ -67,8 +60,7 @@ async fn a_secret_attached_to_a_cluster_is_enough_to_get_in() {
     let (stand_in, handler) = secrets_manager().await;
     let database = start().await;
     stand_in.keep("attached", Secret::Text(database.secret().to_string()));
-    let properties =
-        json!({ "SecretArn": "attached", "Database": "shop", "SslCa": database.ca_pem() });
+    let properties = json!({ "SecretArn": "attached", "Database": "shop", "SslCa": database.ca_pem() });
     let properties = serde_json::from_value(properties).unwrap();
     let deadline = Deadline::after(Duration::from_secs(60));
     let done = handler.make_ready(&properties, deadline).await.unwrap();

@@ -36,9 +36,7 @@ async fn refused(server: &MysqlServer, user: User<'_>) -> String {
 
 /// A connection of the user.
 async fn log_in(server: &MysqlServer, (name, password): User<'_>) -> mysql_async::Result<Conn> {
-    let opts = OptsBuilder::from_opts(server.opts())
-        .user(Some(name))
-        .pass(Some(password));
+    let opts = OptsBuilder::from_opts(server.opts()).user(Some(name)).pass(Some(password));
     Conn::new(opts).await
 }
 
@@ -53,18 +51,13 @@ async fn grants(server: &MysqlServer, name: &str) -> Vec<String> {
         *grant = grant
             .replace(&account, "dms")
             .replace("BINLOG MONITOR", "REPLICATION CLIENT")
-            .replace(
-                "REPLICATION CLIENT, REPLICATION SLAVE",
-                "REPLICATION SLAVE, REPLICATION CLIENT",
-            );
+            .replace("REPLICATION CLIENT, REPLICATION SLAVE", "REPLICATION SLAVE, REPLICATION CLIENT");
     }
     grants
 }
 
-const JUST_ENOUGH: [&str; 2] = [
-    "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO dms",
-    "GRANT SELECT ON `shop`.* TO dms",
-];
+const JUST_ENOUGH: [&str; 2] =
+    ["GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO dms", "GRANT SELECT ON `shop`.* TO dms"];
 
 #[tokio::test]
 async fn a_user_is_made_that_may_read_the_binlog_and_the_database_and_nothing_else() {
@@ -88,9 +81,7 @@ async fn binlog(server: &MysqlServer, from: &str) -> String {
     let mut admin = server.admin().await.unwrap();
     let events = format!("SHOW BINLOG EVENTS IN '{file}' FROM {position}");
     let events: Vec<Row> = admin.query(events).await.unwrap();
-    let said = events
-        .iter()
-        .map(|event| event.get::<String, _>("Info").unwrap());
+    let said = events.iter().map(|event| event.get::<String, _>("Info").unwrap());
     said.collect::<Vec<_>>().join("\n")
 }
 
@@ -116,9 +107,7 @@ async fn no_password_is_in_the_binlog() {
     let file = db_init(&server, json!({})).await.unwrap();
     let file = file.get("BinlogPosition").unwrap().split_once(':').unwrap();
     for password in ["hunter2", "hunter2too"] {
-        with_user(&server, ("dms", password), json!({}))
-            .await
-            .unwrap();
+        with_user(&server, ("dms", password), json!({})).await.unwrap();
     }
     let written = binlog(&server, &format!("{}:4", file.0)).await;
     assert!(written.contains("dms"), "{written}");
@@ -129,9 +118,7 @@ async fn no_password_is_in_the_binlog() {
 async fn a_rotated_password_is_applied_by_the_next_update() {
     let server = start().await;
     with_user(&server, DMS, json!({})).await.unwrap();
-    with_user(&server, ("dms", "hunter3"), json!({}))
-        .await
-        .unwrap();
+    with_user(&server, ("dms", "hunter3"), json!({})).await.unwrap();
     log_in(&server, ("dms", "hunter3")).await.unwrap();
     log_in(&server, DMS).await.unwrap_err();
     assert_eq!(grants(&server, "dms").await, JUST_ENOUGH);
@@ -164,26 +151,14 @@ async fn whatever_the_user_could_before_it_can_just_read_afterwards() {
          VALUES ('%', 'dms', '%', 'other', 1, ''), ('%', 'admin', '', '', 1, '')",
         "FLUSH PRIVILEGES",
     ] {
-        admin
-            .query_drop(statement)
-            .await
-            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        admin.query_drop(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
-    let default_role = if server.is_mysql() {
-        "SET DEFAULT ROLE boss TO dms"
-    } else {
-        "SET DEFAULT ROLE boss FOR dms"
-    };
+    let default_role =
+        if server.is_mysql() { "SET DEFAULT ROLE boss TO dms" } else { "SET DEFAULT ROLE boss FOR dms" };
     admin.query_drop(default_role).await.unwrap();
-    admin
-        .query_drop("ALTER USER dms ACCOUNT LOCK")
-        .await
-        .unwrap();
+    admin.query_drop("ALTER USER dms ACCOUNT LOCK").await.unwrap();
     // RDS's master user can't take away what it doesn't have; this one's rights are wider here.
-    let master = format!(
-        "GRANT ALL ON *.* TO {} WITH GRANT OPTION",
-        server.username()
-    );
+    let master = format!("GRANT ALL ON *.* TO {} WITH GRANT OPTION", server.username());
     admin.query_drop(master).await.unwrap();
     let master = format!("GRANT boss TO {} WITH ADMIN OPTION", server.username());
     admin.query_drop(master).await.unwrap();
@@ -226,7 +201,8 @@ async fn a_database_whose_name_looks_like_a_pattern_is_the_only_one_to_be_read()
             let create = format!("CREATE DATABASE IF NOT EXISTS `{neighbour}`");
             admin.query_drop(create).await.unwrap();
             admin.query_drop(table).await.unwrap();
-            let properties = json!({ "Database": database, "Migrations": [migration(1, "t", "CREATE TABLE t (id INT)")] });
+            let properties =
+                json!({ "Database": database, "Migrations": [migration(1, "t", "CREATE TABLE t (id INT)")] });
             with_user(&server, DMS, properties.clone()).await.unwrap();
             with_user(&server, DMS, properties).await.unwrap();
             let mut conn = log_in(&server, DMS).await.unwrap();
@@ -259,10 +235,7 @@ async fn the_master_user_and_the_servers_own_are_refused_before_anything_changes
 async fn a_user_with_accounts_for_other_hosts_is_refused_before_anything_changes() {
     let server = start().await;
     let mut admin = server.admin().await.unwrap();
-    admin
-        .query_drop("CREATE USER dms@'10.0.0.%' IDENTIFIED BY 'x'")
-        .await
-        .unwrap();
+    admin.query_drop("CREATE USER dms@'10.0.0.%' IDENTIFIED BY 'x'").await.unwrap();
     let reason = refused(&server, DMS).await;
     assert!(reason.contains(r#"["10.0.0.%"]"#), "{reason}");
     assert!(ask(&server, "SHOW DATABASES LIKE 'shop'").await.is_empty());
@@ -281,10 +254,7 @@ async fn without_the_property_no_user_is_looked_at() {
 async fn a_master_that_may_make_no_users_is_told_so() {
     let server = start().await;
     let mut admin = server.admin().await.unwrap();
-    let revoke = format!(
-        "REVOKE CREATE USER, INSERT ON *.* FROM {}",
-        server.username()
-    );
+    let revoke = format!("REVOKE CREATE USER, INSERT ON *.* FROM {}", server.username());
     admin.query_drop(revoke).await.unwrap();
     let reason = refused(&server, DMS).await;
     assert!(

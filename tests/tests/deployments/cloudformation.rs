@@ -195,8 +195,7 @@ impl CloudFormation {
             self.becomes("DELETE_IN_PROGRESS");
             let again = self.ask(Ask::DeletePost, &Call::default(), &None).await;
             if let Err(why) = again {
-                self.world
-                    .fault(format!("the stack can't be deleted: {why}"));
+                self.world.fault(format!("the stack can't be deleted: {why}"));
             }
         }
         for (name, arn) in self.world.physical() {

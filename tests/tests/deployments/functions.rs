@@ -25,12 +25,7 @@ pub(crate) enum Ask {
 
 impl CloudFormation {
     /// Has a function called, and waits for the first answer.
-    pub(crate) async fn ask(
-        &mut self,
-        ask: Ask,
-        call: &Call,
-        rights: &Rights,
-    ) -> Result<(), String> {
+    pub(crate) async fn ask(&mut self, ask: Ask, call: &Call, rights: &Rights) -> Result<(), String> {
         if ask == Ask::Pre {
             self.world.is_to_pause();
             // Without dates, a task that has just been started can't be told from one at rest.
@@ -42,10 +37,7 @@ impl CloudFormation {
         let for_rollback = self.world.stack.status_is("UPDATE_ROLLBACK_IN_PROGRESS");
         self.asked_resource_is(ask, "UPDATE_IN_PROGRESS");
         let (answers, mut answered) = mpsc::unbounded_channel();
-        let calm = Call {
-            mishaps: Vec::new(),
-            ..call.clone()
-        };
+        let calm = Call { mishaps: Vec::new(), ..call.clone() };
         let duplicates = call.duplicates.iter().map(|after| (*after, calm.clone()));
         for (after_s, call) in [(0, call.clone())].into_iter().chain(duplicates) {
             let process = Process::new(&self.world, call, rights.clone());
@@ -65,17 +57,14 @@ impl CloudFormation {
                 let done = match ask {
                     Ask::Pre => {
                         let deployment_id = request_id.clone();
-                        let request = named(
-                            request::decoded(DmsPreProperties { deployment_id }),
-                            &request_id,
-                        );
+                        let request =
+                            named(request::decoded(DmsPreProperties { deployment_id }), &request_id);
                         let pre = process.pre();
                         process.run(pre.update(request)).await.map(drop)
                     }
                     Ask::Post => {
                         let after = request_id.clone();
-                        let request =
-                            named(request::decoded(DmsPostProperties { after }), &request_id);
+                        let request = named(request::decoded(DmsPostProperties { after }), &request_id);
                         let post = process.post();
                         process.run(post.update(request)).await.map(drop)
                     }
@@ -93,9 +82,7 @@ impl CloudFormation {
         let answer = timeout(Duration::from_secs(1800), answered.recv()).await;
         let answer = answer.ok().flatten();
         let answer = answer.unwrap_or_else(|| Err("no answer".to_owned()));
-        let status = answer
-            .as_ref()
-            .map_or("UPDATE_FAILED", |()| "UPDATE_COMPLETE");
+        let status = answer.as_ref().map_or("UPDATE_FAILED", |()| "UPDATE_COMPLETE");
         self.asked_resource_is(ask, status);
         answer
     }
@@ -120,10 +107,7 @@ impl CloudFormation {
                 if after_s > 60 {
                     crate::saw("an event that came again, minutes later");
                 }
-                let calm = Call {
-                    latency: call.latency,
-                    ..Call::default()
-                };
+                let calm = Call { latency: call.latency, ..Call::default() };
                 for (pause_s, call) in [(60, call), (120, calm.clone()), (0, calm)] {
                     let process = Process::new(&world, call, Some(BTreeSet::new()));
                     let deadline = Deadline::after(Duration::from_secs(885));
@@ -144,8 +128,5 @@ impl CloudFormation {
 }
 
 fn named<P>(request: Request<P>, id: &str) -> Request<P> {
-    Request {
-        request_id: id.to_owned(),
-        ..request
-    }
+    Request { request_id: id.to_owned(), ..request }
 }

@@ -96,9 +96,7 @@ impl World {
             state.names.get(task).cloned().unwrap_or_default()
         };
         if rights.as_ref().is_some_and(|may| !may.contains(&name)) {
-            self.fault(format!(
-                "{name} was stopped, though the deployment does not touch it"
-            ));
+            self.fault(format!("{name} was stopped, though the deployment does not touch it"));
         }
     }
 
@@ -132,9 +130,7 @@ impl World {
         if expected.as_ref() == Some(how) {
             crate::saw("a replacement that began at its predecessor's checkpoint");
         } else if !unseen && !gone {
-            self.fault(format!(
-                "{task} replaces {old} and began with {how:?} instead of {expected:?}"
-            ));
+            self.fault(format!("{task} replaces {old} and began with {how:?} instead of {expected:?}"));
         }
     }
 

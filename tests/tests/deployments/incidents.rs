@@ -43,13 +43,9 @@ impl World {
                 let wanted = if self.is_marked(arn) {
                     Wanted::Either("the operator stopped it while it was marked as paused")
                 } else if self.is_read_as_marked(arn) {
-                    Wanted::Either(
-                        "the operator stopped it after an invocation at work had read its mark",
-                    )
+                    Wanted::Either("the operator stopped it after an invocation at work had read its mark")
                 } else if self.is_read_as_failed(arn) {
-                    Wanted::Either(
-                        "the operator stopped it while an invocation was about to start it",
-                    )
+                    Wanted::Either("the operator stopped it while an invocation was about to start it")
                 } else {
                     Wanted::Stopped
                 };
@@ -79,8 +75,7 @@ impl World {
             Incident::Breaks(_) if status == Some(TaskStatus::Running) => {
                 // An invocation at work may have seen it run, and take the mark off.
                 let marked = self.is_marked(arn) && !self.is_read_as_marked(arn);
-                self.dms
-                    .fail_run(arn, "Last Error. Task error notification received.");
+                self.dms.fail_run(arn, "Last Error. Task error notification received.");
                 if !marked {
                     self.breaks(arn);
                 }

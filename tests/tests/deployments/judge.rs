@@ -54,8 +54,7 @@ impl World {
     pub(crate) fn must_rest(&self, tasks: &[Arn], what: &str) {
         for arn in tasks {
             let state = self.state();
-            let excused =
-                state.started_by_operator.contains(arn) || state.removed_unseen.contains(arn);
+            let excused = state.started_by_operator.contains(arn) || state.removed_unseen.contains(arn);
             drop(state);
             if self.works(arn) && !excused {
                 self.fault(format!("{what} while {arn} is {:?}", self.dms.status(arn)));
@@ -73,19 +72,14 @@ impl World {
             let runs = status == Some(TaskStatus::Running);
             let (wanted, mark_stays) = {
                 let state = self.state();
-                (
-                    state.wanted.get(&arn).copied(),
-                    state.mark_stays.contains(&arn),
-                )
+                (state.wanted.get(&arn).copied(), state.mark_stays.contains(&arn))
             };
             match wanted {
                 Some(Wanted::Runs) if !runs => {
                     self.fault(format!("{name} ({arn}) has to run, and is {status:?}"));
                 }
                 Some(Wanted::Stopped) if runs => {
-                    self.fault(format!(
-                        "{name} ({arn}) runs, though an operator stopped it"
-                    ));
+                    self.fault(format!("{name} ({arn}) runs, though an operator stopped it"));
                 }
                 _ => {}
             }
@@ -96,11 +90,8 @@ impl World {
         let state = self.state();
         let listed: BTreeSet<Arn> = state.physical.values().cloned().collect();
         let all: Vec<Arn> = state.names.keys().cloned().collect();
-        let excused: BTreeSet<Arn> = state
-            .removed_unseen
-            .union(&state.ever_started_by_operator)
-            .cloned()
-            .collect();
+        let excused: BTreeSet<Arn> =
+            state.removed_unseen.union(&state.ever_started_by_operator).cloned().collect();
         drop(state);
         for arn in all {
             if !listed.contains(&arn) && !excused.contains(&arn) && self.works(&arn) {
@@ -130,10 +121,7 @@ impl World {
         let mut times = Vec::new();
         let mut began = None;
         for (at, status) in self.dms.statuses(task) {
-            let works = matches!(
-                status,
-                TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping
-            );
+            let works = matches!(status, TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping);
             match (works, began) {
                 (true, None) => began = Some(at),
                 (false, Some(from)) => {

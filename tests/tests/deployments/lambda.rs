@@ -63,17 +63,11 @@ impl Process {
     }
 
     fn see<T: Clone>(self: &Shared<Self>, inner: &T) -> Seen<T> {
-        Seen {
-            inner: inner.clone(),
-            process: Shared::clone(self),
-        }
+        Seen { inner: inner.clone(), process: Shared::clone(self) }
     }
 
     /// Runs a handler in this process, for 15 minutes at most. An error if it dies.
-    pub(crate) async fn run<T>(
-        &self,
-        handler: impl Future<Output = anyhow::Result<T>>,
-    ) -> anyhow::Result<T> {
+    pub(crate) async fn run<T>(&self, handler: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let _at_work = self.world.at_work(self.id);
         tokio::select! {
             biased;

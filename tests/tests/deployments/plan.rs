@@ -170,37 +170,27 @@ pub(crate) enum Mishap {
 pub(crate) fn life() -> impl Strategy<Value = Life> {
     let tasks = collection::vec(task(), 1..=4);
     let steps = collection::vec(step(), 1..=4);
-    (nature(), tasks, steps, option::weighted(0.3, call())).prop_map(
-        |(nature, tasks, steps, deleted)| Life {
-            nature,
-            tasks,
-            steps,
-            deleted,
-        },
-    )
+    (nature(), tasks, steps, option::weighted(0.3, call())).prop_map(|(nature, tasks, steps, deleted)| Life {
+        nature,
+        tasks,
+        steps,
+        deleted,
+    })
 }
 
 fn nature() -> impl Strategy<Value = Nature> {
     let lag = prop_oneof![3 => Just(0), 4 => 1..=10_u8, 2 => 11..=28_u8];
     let throttled = prop_oneof![3 => Just(0), 1 => 1..=30_u8];
-    (lag, 1..=60_u8, 1..=60_u8, bool::ANY, throttled).prop_map(
-        |(lag, start, stop, dates, throttled)| Nature {
-            lag,
-            start,
-            stop,
-            tells_dates: dates,
-            throttled,
-        },
-    )
+    (lag, 1..=60_u8, 1..=60_u8, bool::ANY, throttled).prop_map(|(lag, start, stop, dates, throttled)| {
+        Nature { lag, start, stop, tells_dates: dates, throttled }
+    })
 }
 
 fn task() -> impl Strategy<Value = TaskPlan> {
-    (bool::weighted(0.3), bool::ANY, bool::weighted(0.3)).prop_map(|(loads, wiring, instance)| {
-        TaskPlan {
-            loads,
-            wiring,
-            instance,
-        }
+    (bool::weighted(0.3), bool::ANY, bool::weighted(0.3)).prop_map(|(loads, wiring, instance)| TaskPlan {
+        loads,
+        wiring,
+        instance,
     })
 }
 
@@ -225,8 +215,7 @@ fn incident() -> impl Strategy<Value = Incident> {
 }
 
 fn update() -> impl Strategy<Value = Update> {
-    let by =
-        prop_oneof![8 => Just(By::ChangeSet), 1 => Just(By::Direct), 1 => Just(By::StaleChangeSet)];
+    let by = prop_oneof![8 => Just(By::ChangeSet), 1 => Just(By::Direct), 1 => Just(By::StaleChangeSet)];
     let failure = (any::<u8>(), bool::ANY).prop_map(|(at, done)| Failure { at, done });
     let late = collection::vec((prop_oneof![0..=60_u16, 60..=900_u16], call()), 0..=2);
     let what = (
@@ -235,35 +224,28 @@ fn update() -> impl Strategy<Value = Update> {
         option::weighted(0.4, failure),
         option::weighted(0.15, 0..=150_u8),
     );
-    let how = (
-        bool::weighted(0.3),
-        bool::ANY,
-        bool::weighted(0.3),
-        bool::ANY,
-    );
+    let how = (bool::weighted(0.3), bool::ANY, bool::weighted(0.3), bool::ANY);
     let calls = (call(), call(), call(), call(), call());
     let meanwhile = prop_oneof![
         3 => Just(Vec::new()),
         1 => collection::vec((0..=180_u8, incident()), 1..=2),
     ];
-    (what, how, calls, meanwhile, late).prop_map(|(what, how, calls, meanwhile, late_events)| {
-        Update {
-            edits: what.0,
-            by: what.1,
-            fails: what.2,
-            cancelled_after_s: what.3,
-            rollback_disabled: how.0,
-            rolled_back_later: how.1,
-            hasty: how.2,
-            execution_failed: how.3,
-            pre: calls.0,
-            post: calls.1,
-            undo_pre: calls.2,
-            undo_post: calls.3,
-            event: calls.4,
-            meanwhile,
-            late_events,
-        }
+    (what, how, calls, meanwhile, late).prop_map(|(what, how, calls, meanwhile, late_events)| Update {
+        edits: what.0,
+        by: what.1,
+        fails: what.2,
+        cancelled_after_s: what.3,
+        rollback_disabled: how.0,
+        rolled_back_later: how.1,
+        hasty: how.2,
+        execution_failed: how.3,
+        pre: calls.0,
+        post: calls.1,
+        undo_pre: calls.2,
+        undo_post: calls.3,
+        event: calls.4,
+        meanwhile,
+        late_events,
     })
 }
 

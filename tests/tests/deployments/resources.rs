@@ -11,21 +11,14 @@ use crate::world::World;
 
 impl World {
     /// Makes a resource, and waits until it is there.
-    pub(crate) async fn make(
-        &self,
-        name: &str,
-        serial: u32,
-        resource: &Resource,
-    ) -> Result<Arn, String> {
+    pub(crate) async fn make(&self, name: &str, serial: u32, resource: &Resource) -> Result<Arn, String> {
         let identifier = format!("{}-{serial}", name.to_lowercase());
         let (operation, kind, mut input) = match &resource.kind {
             Kind::Source | Kind::Target => {
-                let (side, engine) = if resource.kind == Kind::Source {
-                    ("source", "aurora")
-                } else {
-                    ("target", "kinesis")
-                };
-                let input = json!({ "EndpointIdentifier": identifier, "EndpointType": side, "EngineName": engine });
+                let (side, engine) =
+                    if resource.kind == Kind::Source { ("source", "aurora") } else { ("target", "kinesis") };
+                let input =
+                    json!({ "EndpointIdentifier": identifier, "EndpointType": side, "EngineName": engine });
                 ("CreateEndpoint", "Endpoint", input)
             }
             Kind::Instance => {
@@ -36,9 +29,8 @@ impl World {
                 ("CreateReplicationInstance", "ReplicationInstance", input)
             }
             Kind::Task { loads, uses } => {
-                let [source, target, instance] = uses
-                    .clone()
-                    .map(|(used, _)| self.arn(&used).map(|arn| arn.to_string()));
+                let [source, target, instance] =
+                    uses.clone().map(|(used, _)| self.arn(&used).map(|arn| arn.to_string()));
                 let input = json!({
                     "ReplicationTaskIdentifier": identifier,
                     "MigrationType": if *loads { "full-load-and-cdc" } else { "cdc" },
@@ -68,9 +60,8 @@ impl World {
         let filter = json!({ "Filters": [{ "Name": "replication-instance-arn", "Values": [arn.as_str()] }] });
         loop {
             let found = self.dms.call("DescribeReplicationInstances", &filter);
-            if found.is_ok_and(|it| {
-                it["ReplicationInstances"][0]["ReplicationInstanceStatus"] == "available"
-            }) {
+            if found.is_ok_and(|it| it["ReplicationInstances"][0]["ReplicationInstanceStatus"] == "available")
+            {
                 return;
             }
             sleep(Duration::from_secs(2)).await;
@@ -87,9 +78,7 @@ impl World {
     ) -> Result<(), String> {
         let tags = json!([{ "Key": "team", "Value": resource.tags.to_string() }]);
         let tagging = json!({ "ResourceArn": arn.as_str(), "Tags": tags });
-        self.call("AddTagsToResource", &tagging)
-            .await
-            .map_err(|refusal| refusal.to_string())?;
+        self.call("AddTagsToResource", &tagging).await.map_err(|refusal| refusal.to_string())?;
         if action == Action::Tag {
             return Ok(());
         }
@@ -117,9 +106,7 @@ impl World {
                 )
             }
         };
-        self.call(operation, &input)
-            .await
-            .map_err(|refusal| refusal.to_string())?;
+        self.call(operation, &input).await.map_err(|refusal| refusal.to_string())?;
         match resource.kind {
             Kind::Task { .. } if !hasty => {
                 while self.dms.status(arn) == Some(TaskStatus::Modifying) {

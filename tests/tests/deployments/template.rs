@@ -57,9 +57,7 @@ impl Template {
     pub(crate) fn new(tasks: &[TaskPlan]) -> Self {
         let mut template = Self::default();
         for (name, kind) in THINGS {
-            template
-                .resources
-                .insert(name.to_owned(), Resource::new(kind));
+            template.resources.insert(name.to_owned(), Resource::new(kind));
         }
         for (n, task) in tasks.iter().enumerate() {
             template.add(format!("Task{n}"), task);
@@ -74,10 +72,7 @@ impl Template {
             (format!("Target{wiring}"), 0),
             (format!("Instance{instance}"), 0),
         ];
-        let kind = Kind::Task {
-            loads: task.loads,
-            uses,
-        };
+        let kind = Kind::Task { loads: task.loads, uses };
         self.resources.insert(name, Resource::new(kind));
     }
 
@@ -134,11 +129,8 @@ impl Template {
                 }
             }
         }
-        let generations: BTreeMap<String, u32> = new
-            .resources
-            .iter()
-            .map(|(name, it)| (name.clone(), it.generation))
-            .collect();
+        let generations: BTreeMap<String, u32> =
+            new.resources.iter().map(|(name, it)| (name.clone(), it.generation)).collect();
         for resource in new.resources.values_mut() {
             if let Kind::Task { uses, .. } = &mut resource.kind {
                 for (name, generation) in uses {
@@ -183,9 +175,7 @@ impl Template {
             let own = self.resources.get(name).map(|it| it.generation)
                 == new.resources.get(name).map(|it| it.generation);
             let replacement = match action {
-                Some(Action::Modify | Action::Replace) if conditional.contains(name) => {
-                    Some("Conditional")
-                }
+                Some(Action::Modify | Action::Replace) if conditional.contains(name) => Some("Conditional"),
                 // Whether another resource's replacement makes another value is known only once it is made.
                 Some(Action::Replace) if own => Some("Conditional"),
                 Some(Action::Replace) => Some("True"),
@@ -220,8 +210,7 @@ impl Template {
     pub(crate) fn touched(&self, new: &Self) -> Vec<String> {
         let matters = |name: &String| {
             let action = self.action(new, name);
-            matches!(action, Some(Action::Modify | Action::Replace))
-                || !new.resources.contains_key(name)
+            matches!(action, Some(Action::Modify | Action::Replace)) || !new.resources.contains_key(name)
         };
         let is_touched = |(name, it): &(&String, &Resource)| match &it.kind {
             Kind::Task { uses, .. } => matters(name) || uses.iter().any(|(used, _)| matters(used)),
@@ -236,12 +225,7 @@ impl Template {
 
 impl Resource {
     fn new(kind: Kind) -> Self {
-        Self {
-            generation: 0,
-            version: 0,
-            tags: 0,
-            kind,
-        }
+        Self { generation: 0, version: 0, tags: 0, kind }
     }
 
     pub(crate) fn is_task(&self) -> bool {

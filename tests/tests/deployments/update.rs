@@ -62,8 +62,7 @@ impl CloudFormation {
             && update.is_calm()
             && !self.world.has_incidents()
         {
-            self.world
-                .fault(format!("nothing went wrong, and yet: {why}"));
+            self.world.fault(format!("nothing went wrong, and yet: {why}"));
         }
         match done {
             Ok(Ok(())) => {
@@ -125,12 +124,7 @@ impl CloudFormation {
     }
 
     /// The way there. What it returns is why it failed.
-    async fn forward(
-        &mut self,
-        new: &Template,
-        update: &Update,
-        rights: &Rights,
-    ) -> Result<(), String> {
+    async fn forward(&mut self, new: &Template, update: &Update, rights: &Rights) -> Result<(), String> {
         let names = new.resources.keys();
         let changed = names.filter_map(|name| Some((name, self.current.action(new, name)?)));
         let changed: Vec<(String, Action)> = changed.map(|(name, it)| (name.clone(), it)).collect();
@@ -207,9 +201,7 @@ impl CloudFormation {
             self.undo.as_mut().unwrap().pre = false;
         }
         for name in &undo.touched {
-            if let (Some(before), Some(arn)) =
-                (undo.before.resources.get(name), undo.physical.get(name))
-            {
+            if let (Some(before), Some(arn)) = (undo.before.resources.get(name), undo.physical.get(name)) {
                 let now = self.world.arn(name).unwrap();
                 if now == *arn {
                     let action = undo.actions[name];

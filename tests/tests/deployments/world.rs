@@ -160,10 +160,7 @@ impl World {
 
     pub(crate) fn works(&self, arn: &Arn) -> bool {
         let status = self.dms.status(arn);
-        matches!(
-            status,
-            Some(TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping)
-        )
+        matches!(status, Some(TaskStatus::Starting | TaskStatus::Running | TaskStatus::Stopping))
     }
 
     pub(crate) fn is_marked(&self, arn: &Arn) -> bool {
@@ -179,10 +176,7 @@ impl World {
                 }
                 answer => {
                     let code = answer.as_ref().err().map(|refusal| &refusal.code);
-                    self.note(format!(
-                        "CloudFormation: {operation} {} {code:?}",
-                        subject(input)
-                    ));
+                    self.note(format!("CloudFormation: {operation} {} {code:?}", subject(input)));
                     return answer;
                 }
             }
@@ -191,14 +185,9 @@ impl World {
 }
 
 fn subject(input: &Value) -> String {
-    [
-        "ReplicationTaskArn",
-        "EndpointArn",
-        "ReplicationInstanceArn",
-        "ReplicationTaskIdentifier",
-    ]
-    .iter()
-    .find_map(|name| input[name].as_str())
-    .unwrap_or_default()
-    .to_owned()
+    ["ReplicationTaskArn", "EndpointArn", "ReplicationInstanceArn", "ReplicationTaskIdentifier"]
+        .iter()
+        .find_map(|name| input[name].as_str())
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -20,11 +20,8 @@ async fn delete_stops_everything_when_the_stack_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn delete_does_nothing_when_only_the_resource_goes() {
-    for status in [
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
-        "UPDATE_ROLLBACK_IN_PROGRESS",
-        "UPDATE_IN_PROGRESS",
-    ] {
+    for status in ["UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_IN_PROGRESS"]
+    {
         let scene = Scene::new(TaskStatus::Running);
         scene.stack.becomes(status);
         scene.handler().delete(request::decoded(())).await.unwrap();
@@ -44,10 +41,7 @@ async fn a_create_that_is_cancelled_while_it_waits_starts_nothing_any_more() {
     };
     let (created, ()) = tokio::join!(scene.deploy(), cancelled);
     let reason = format!("{:#}", created.unwrap_err());
-    assert!(
-        reason.contains("it is not started, since the stack is ROLLBACK_IN_PROGRESS"),
-        "{reason}"
-    );
+    assert!(reason.contains("it is not started, since the stack is ROLLBACK_IN_PROGRESS"), "{reason}");
     assert_eq!(scene.status(), TaskStatus::Ready);
 }
 

@@ -11,12 +11,7 @@ use super::{Scene, TASK};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_paused_after_a_deployment_is_healed() {
-    for status in [
-        "UPDATE_ROLLBACK_COMPLETE",
-        "UPDATE_ROLLBACK_FAILED",
-        "UPDATE_FAILED",
-        "UPDATE_COMPLETE",
-    ] {
+    for status in ["UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED", "UPDATE_COMPLETE"] {
         let scene = Scene::paused(TaskStatus::Stopped).await;
         scene.notice(status).await.unwrap();
         assert_eq!(scene.status(), TaskStatus::Running, "{status}");
@@ -55,13 +50,7 @@ async fn healing_that_fails_is_an_error_for_lambda_to_retry() {
 async fn an_event_of_another_kind_is_an_error() {
     let scene = Scene::new(TaskStatus::Running);
     let deadline = Deadline::after(Duration::from_secs(60));
-    assert!(
-        scene
-            .handler()
-            .notified(json!({ "hello": "world" }), deadline)
-            .await
-            .is_err()
-    );
+    assert!(scene.handler().notified(json!({ "hello": "world" }), deadline).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,9 +72,7 @@ async fn healing_that_outlives_a_whole_deployment_starts_nothing_that_it_may_hav
     let scene = Scene::paused(TaskStatus::Stopping).await;
     let deployment = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        scene
-            .stack
-            .changes(vec![modified("Orders", TASK, &scene.orders)]);
+        scene.stack.changes(vec![modified("Orders", TASK, &scene.orders)]);
     };
     let (healed, ()) = tokio::join!(scene.notice("UPDATE_FAILED"), deployment);
     assert!(healed.is_err());

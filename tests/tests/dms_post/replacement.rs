@@ -14,10 +14,7 @@ fn replaced(old_status: TaskStatus) -> (Scene, Arn) {
     let scene = Scene::new(old_status);
     let new = scene.dms.add_task("orders-2", TaskStatus::Ready);
     let change = modified("Orders", TASK, &scene.orders);
-    scene.stack.changes(vec![ResourceChange {
-        replacement: Some("True".to_owned()),
-        ..change
-    }]);
+    scene.stack.changes(vec![ResourceChange { replacement: Some("True".to_owned()), ..change }]);
     scene.stack.replaces("Orders", &new);
     (scene, new)
 }
@@ -53,20 +50,14 @@ async fn a_position_that_can_not_be_had_is_a_failure_and_no_quiet_start_from_now
 async fn a_task_is_not_started_while_the_one_that_it_replaces_is_at_work_again() {
     let (scene, new) = replaced(TaskStatus::Running);
     let reason = scene.reason().await;
-    assert!(
-        reason.contains("two would write to the same stream"),
-        "{reason}"
-    );
+    assert!(reason.contains("two would write to the same stream"), "{reason}");
     assert!(scene.dms.runs(&new).is_empty());
 
     // DMS still shows the old task as stopped, with a checkpoint that is a thing of the past.
     let (scene, new) = replaced(TaskStatus::Stopped);
     scene.dms.operator_resumes(&scene.orders);
     let reason = scene.reason().await;
-    assert!(
-        reason.contains("two would write to the same stream"),
-        "{reason}"
-    );
+    assert!(reason.contains("two would write to the same stream"), "{reason}");
     assert!(scene.dms.runs(&new).is_empty());
 }
 
@@ -75,10 +66,7 @@ async fn without_a_change_set_a_fresh_task_may_replace_another_and_does_not_star
     let (scene, new) = replaced(TaskStatus::Stopped);
     scene.stack.execution_is("EXECUTE_COMPLETE");
     let reason = scene.reason().await;
-    assert!(
-        reason.contains("deploy it through a change set"),
-        "{reason}"
-    );
+    assert!(reason.contains("deploy it through a change set"), "{reason}");
     assert!(scene.dms.runs(&new).is_empty());
 }
 

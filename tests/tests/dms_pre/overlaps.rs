@@ -27,9 +27,7 @@ async fn rolled_back(status: TaskStatus) -> Scene {
 async fn a_task_that_a_forgotten_dms_post_starts_late_is_paused_again() {
     let scene = rolled_back(TaskStatus::Stopped).await;
     // CloudFormation has given up on it.
-    scene
-        .stack
-        .resource_is("DmsPost", "Custom::DmsPost", "UPDATE_FAILED");
+    scene.stack.resource_is("DmsPost", "Custom::DmsPost", "UPDATE_FAILED");
     let forgotten = async {
         sleep(Duration::from_secs(10)).await;
         scene.dms.operator_resumes(&scene.orders);
@@ -72,9 +70,7 @@ async fn a_task_that_healing_starts_just_now_is_paused_again() {
 #[tokio::test(start_paused = true)]
 async fn an_ordinary_rollback_does_not_wait_for_what_rests() {
     let scene = rolled_back(TaskStatus::Stopped).await;
-    scene
-        .stack
-        .resource_is("DmsPost", "Custom::DmsPost", "UPDATE_COMPLETE");
+    scene.stack.resource_is("DmsPost", "Custom::DmsPost", "UPDATE_COMPLETE");
     let began = Instant::now();
     assert_eq!(scene.deploy().await.unwrap().0, 0);
     assert_eq!(began.elapsed(), Duration::ZERO);
@@ -95,25 +91,18 @@ async fn a_request_that_nobody_waits_for_any_more_stops_nothing() {
     let scene = Scene::new(TaskStatus::Starting);
     let answered = async {
         sleep(Duration::from_secs(2)).await;
-        scene
-            .stack
-            .resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
+        scene.stack.resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
     };
     let (paused, ()) = tokio::join!(scene.deploy(), answered);
     let error = format!("{:#}", paused.unwrap_err());
-    assert!(
-        error.contains("CloudFormation does not wait for this request any more"),
-        "{error}"
-    );
+    assert!(error.contains("CloudFormation does not wait for this request any more"), "{error}");
     assert_eq!(scene.status(), TaskStatus::Running);
     assert_eq!(scene.mark(), None);
 
     // The same request once more, while DmsPost brings to run what the first one has paused.
     let late = Scene::new(TaskStatus::Running);
-    late.stack
-        .resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
-    late.stack
-        .resource_is("DmsPost", "Custom::DmsPost", "UPDATE_IN_PROGRESS");
+    late.stack.resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
+    late.stack.resource_is("DmsPost", "Custom::DmsPost", "UPDATE_IN_PROGRESS");
     late.deploy().await.unwrap_err();
     assert_eq!(late.status(), TaskStatus::Running);
 }
@@ -127,9 +116,7 @@ async fn a_request_that_comes_twice_and_waits_until_dms_post_works_or_all_is_ove
     for moves_on in moves {
         let scene = Scene::new(TaskStatus::Starting);
         // The first one has been answered.
-        scene
-            .stack
-            .resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
+        scene.stack.resource_is(UNDER_TEST, "Custom::DmsPre", "UPDATE_COMPLETE");
         let later = async {
             sleep(Duration::from_secs(2)).await;
             moves_on(&scene.stack);
@@ -165,13 +152,8 @@ impl Scene {
     /// A call of DmsPre, for which the stack is so slow.
     async fn call(&self, request_id: &str, slow_ms: u64) -> anyhow::Result<()> {
         let stack = Slow(self.stack.clone(), Duration::from_millis(slow_ms));
-        let properties = DmsPreProperties {
-            deployment_id: "7".to_owned(),
-        };
-        let request = Request {
-            request_id: request_id.to_owned(),
-            ..request::decoded(properties)
-        };
+        let properties = DmsPreProperties { deployment_id: "7".to_owned() };
+        let request = Request { request_id: request_id.to_owned(), ..request::decoded(properties) };
         let handler = DmsPre::new(stack, self.dms.clone());
         handler.update(request).await.map(drop)
     }

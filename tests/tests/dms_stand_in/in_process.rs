@@ -9,10 +9,7 @@ use stage::dms::{Dms, Pace, Refusal};
 use tokio::time::advance;
 
 async fn seen(dms: &Dms, task: &Arn) -> Task {
-    dms.describe(std::slice::from_ref(task))
-        .await
-        .unwrap()
-        .remove(0)
+    dms.describe(std::slice::from_ref(task)).await.unwrap().remove(0)
 }
 
 #[tokio::test(start_paused = true)]
@@ -20,8 +17,7 @@ async fn the_dates_of_the_statistics_tell_the_runs_apart() {
     let (dms, pace) = (Dms::default(), Pace::default());
     let task = dms.add_task("orders", TaskStatus::Running);
     let stats = || {
-        let input =
-            json!({ "Filters": [{ "Name": "replication-task-arn", "Values": [task.as_str()] }] });
+        let input = json!({ "Filters": [{ "Name": "replication-task-arn", "Values": [task.as_str()] }] });
         let answer = dms.call("DescribeReplicationTasks", &input).unwrap();
         let stats = &answer["ReplicationTasks"][0]["ReplicationTaskStats"];
         ["FreshStartDate", "StartDate", "StopDate"].map(|date| stats[date].as_f64())
@@ -46,14 +42,8 @@ async fn a_task_can_stay_in_a_status_that_nobody_knows() {
     let task = dms.add_task("orders", TaskStatus::Running);
     dms.stays(&task, "upgrading");
     advance(Duration::from_secs(3_600)).await;
-    assert_eq!(
-        seen(&dms, &task).await.status,
-        TaskStatus::Unknown("upgrading".to_owned())
-    );
-    assert!(matches!(
-        dms.stop(&task).await,
-        Err(TasksError::InvalidState(_))
-    ));
+    assert_eq!(seen(&dms, &task).await.status, TaskStatus::Unknown("upgrading".to_owned()));
+    assert!(matches!(dms.stop(&task).await, Err(TasksError::InvalidState(_))));
     dms.becomes(&task, TaskStatus::Running);
     dms.stop(&task).await.unwrap();
 }
@@ -89,9 +79,8 @@ async fn what_is_told_to_fail_fails_once_and_with_that_error() {
 #[tokio::test(start_paused = true)]
 async fn tasks_that_do_not_exist_are_left_out_and_pages_are_followed() {
     let dms = Dms::default();
-    let mut tasks: Vec<_> = (0..250)
-        .map(|n| dms.add_task(&format!("task-{n}"), TaskStatus::Running))
-        .collect();
+    let mut tasks: Vec<_> =
+        (0..250).map(|n| dms.add_task(&format!("task-{n}"), TaskStatus::Running)).collect();
     tasks.push(Arn::new("arn:aws:dms:us-east-1:000000000000:task:NONE"));
     assert_eq!(dms.describe(&tasks).await.unwrap().len(), 250);
     assert_eq!(dms.calls("DescribeReplicationTasks"), 3);
@@ -120,30 +109,12 @@ async fn the_history_tells_calls_and_true_statuses_in_order() {
     dms.operator_stops(&task);
     advance(pace.stop).await;
     dms.stop(&task).await.unwrap_err();
-    let names: Vec<_> = dms
-        .statuses(&task)
-        .into_iter()
-        .map(|(at, status)| (at.as_secs(), status))
-        .collect();
-    let expected = [
-        (0, TaskStatus::Running),
-        (10, TaskStatus::Stopping),
-        (18, TaskStatus::Stopped),
-    ];
+    let names: Vec<_> = dms.statuses(&task).into_iter().map(|(at, status)| (at.as_secs(), status)).collect();
+    let expected = [(0, TaskStatus::Running), (10, TaskStatus::Stopping), (18, TaskStatus::Stopped)];
     assert_eq!(names, expected);
-    let lines: Vec<_> = dms
-        .history()
-        .iter()
-        .map(|entry| entry.to_string().trim().to_owned())
-        .collect();
+    let lines: Vec<_> = dms.history().iter().map(|entry| entry.to_string().trim().to_owned()).collect();
     let refused = format!("18.0 s  StopReplicationTask {task}: InvalidResourceStateFault");
-    assert_eq!(
-        lines[..2],
-        [
-            "0.0 s  task orders is running",
-            "10.0 s  task orders is stopping"
-        ]
-    );
+    assert_eq!(lines[..2], ["0.0 s  task orders is running", "10.0 s  task orders is stopping"]);
     assert!(lines.contains(&refused), "{lines:?}");
     assert_eq!(dms.calls("StopReplicationTask"), 1);
 }

@@ -18,9 +18,8 @@ const MAPPINGS: &str = r#"{"rules":[{"rule-type":"selection","rule-id":"1","rule
 async fn stand_in() -> (Dms, DmsServer, Client) {
     let dms = Dms::new(Pace::immediate());
     let server = DmsServer::start(dms.clone()).await.unwrap();
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let http =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = aws_sdk_databasemigration::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
@@ -52,11 +51,7 @@ async fn a_task_lives_its_life_through_the_sdk() {
         .send()
         .await
         .unwrap();
-    let arn = created
-        .replication_task
-        .unwrap()
-        .replication_task_arn
-        .unwrap();
+    let arn = created.replication_task.unwrap().replication_task_arn.unwrap();
     client
         .start_replication_task()
         .replication_task_arn(&arn)
@@ -65,23 +60,9 @@ async fn a_task_lives_its_life_through_the_sdk() {
         .send()
         .await
         .unwrap();
-    let refused = client
-        .modify_replication_task()
-        .replication_task_arn(&arn)
-        .send()
-        .await
-        .unwrap_err();
-    assert!(
-        refused
-            .into_service_error()
-            .is_invalid_resource_state_fault()
-    );
-    client
-        .stop_replication_task()
-        .replication_task_arn(&arn)
-        .send()
-        .await
-        .unwrap();
+    let refused = client.modify_replication_task().replication_task_arn(&arn).send().await.unwrap_err();
+    assert!(refused.into_service_error().is_invalid_resource_state_fault());
+    client.stop_replication_task().replication_task_arn(&arn).send().await.unwrap();
     client
         .modify_replication_task()
         .replication_task_arn(&arn)
@@ -90,16 +71,8 @@ async fn a_task_lives_its_life_through_the_sdk() {
         .await
         .unwrap();
 
-    let described = client
-        .describe_replication_tasks()
-        .filters(by("replication-task-arn", &arn))
-        .send();
-    let task = described
-        .await
-        .unwrap()
-        .replication_tasks
-        .unwrap()
-        .remove(0);
+    let described = client.describe_replication_tasks().filters(by("replication-task-arn", &arn)).send();
+    let task = described.await.unwrap().replication_tasks.unwrap().remove(0);
     assert_eq!(task.status(), Some("stopped"));
     assert_eq!(task.stop_reason(), Some("Stop Reason NORMAL"));
     assert_eq!(task.replication_task_settings(), Some("{}"));
@@ -107,38 +80,15 @@ async fn a_task_lives_its_life_through_the_sdk() {
     let stats = task.replication_task_stats().unwrap();
     assert_eq!(stats.start_date(), stats.fresh_start_date());
     assert!(stats.stop_date() >= stats.start_date());
-    let bare = client
-        .describe_replication_tasks()
-        .without_settings(true)
-        .send()
-        .await
-        .unwrap();
+    let bare = client.describe_replication_tasks().without_settings(true).send().await.unwrap();
     assert_eq!(bare.replication_tasks()[0].table_mappings(), None);
 
-    let tags = client
-        .list_tags_for_resource()
-        .resource_arn_list(&arn)
-        .send()
-        .await
-        .unwrap();
+    let tags = client.list_tags_for_resource().resource_arn_list(&arn).send().await.unwrap();
     assert_eq!(tags.tag_list()[0].value(), Some("orders"));
     assert_eq!(tags.tag_list()[0].resource_arn(), Some(arn.as_str()));
-    client
-        .delete_replication_task()
-        .replication_task_arn(&arn)
-        .send()
-        .await
-        .unwrap();
-    let gone = client
-        .describe_replication_tasks()
-        .filters(by("replication-task-arn", &arn))
-        .send();
-    assert!(
-        gone.await
-            .unwrap_err()
-            .into_service_error()
-            .is_resource_not_found_fault()
-    );
+    client.delete_replication_task().replication_task_arn(&arn).send().await.unwrap();
+    let gone = client.describe_replication_tasks().filters(by("replication-task-arn", &arn)).send();
+    assert!(gone.await.unwrap_err().into_service_error().is_resource_not_found_fault());
     assert_eq!(dms.status(&Arn::new(arn)), None);
 }
 
@@ -160,12 +110,7 @@ async fn an_endpoint_gives_no_password_back() {
     assert_eq!(endpoint.endpoint_identifier(), Some("source"));
     assert_eq!(endpoint.status(), Some("active"));
     assert_eq!(endpoint.port(), Some(3306));
-    let again = client
-        .describe_endpoints()
-        .filters(by("endpoint-id", "source"))
-        .send()
-        .await
-        .unwrap();
+    let again = client.describe_endpoints().filters(by("endpoint-id", "source")).send().await.unwrap();
     assert_eq!(again.endpoints()[0].endpoint_arn(), endpoint.endpoint_arn());
     assert!(!format!("{again:?}").contains("secret"));
 }
@@ -173,25 +118,15 @@ async fn an_endpoint_gives_no_password_back() {
 #[tokio::test]
 async fn long_lists_come_in_pages_that_lose_and_repeat_nothing() {
     let (dms, _server, client) = stand_in().await;
-    let mut expected: Vec<_> = (0..45)
-        .map(|n| {
-            dms.add_task(&format!("task-{n}"), TaskStatus::Running)
-                .to_string()
-        })
-        .collect();
-    let mut pages = client
-        .describe_replication_tasks()
-        .into_paginator()
-        .page_size(20)
-        .send();
+    let mut expected: Vec<_> =
+        (0..45).map(|n| dms.add_task(&format!("task-{n}"), TaskStatus::Running).to_string()).collect();
+    let mut pages = client.describe_replication_tasks().into_paginator().page_size(20).send();
     let (mut found, mut sizes) = (Vec::new(), Vec::new());
     while let Some(page) = pages.next().await {
         let page = page.unwrap();
         sizes.push(page.replication_tasks().len());
         found.extend(
-            page.replication_tasks()
-                .iter()
-                .map(|task| task.replication_task_arn().unwrap().to_owned()),
+            page.replication_tasks().iter().map(|task| task.replication_task_arn().unwrap().to_owned()),
         );
     }
     expected.sort();
@@ -204,12 +139,7 @@ async fn throttling_is_something_the_sdk_tries_again() {
     let (dms, _server, client) = stand_in().await;
     let task = dms.add_task("orders", TaskStatus::Running);
     dms.fail_next("StopReplicationTask", Refusal::throttled());
-    client
-        .stop_replication_task()
-        .replication_task_arn(task.as_str())
-        .send()
-        .await
-        .unwrap();
+    client.stop_replication_task().replication_task_arn(task.as_str()).send().await.unwrap();
     assert_eq!(dms.calls("StopReplicationTask"), 2);
 }
 
@@ -227,10 +157,7 @@ async fn a_request_without_a_target_or_without_json_is_a_bad_one() {
     let address = server.endpoint().trim_start_matches("http://");
     for (headers, code) in [
         ("", "UnknownOperationException"),
-        (
-            "X-Amz-Target: AmazonDMSv20160101.DescribeEndpoints\r\n",
-            "SerializationException",
-        ),
+        ("X-Amz-Target: AmazonDMSv20160101.DescribeEndpoints\r\n", "SerializationException"),
     ] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
@@ -240,13 +167,7 @@ async fn a_request_without_a_target_or_without_json_is_a_bad_one() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-        assert!(
-            answer.contains("content-type: application/x-amz-json-1.1"),
-            "{answer}"
-        );
-        assert!(
-            answer.contains(&format!(r#""__type":"{code}""#)),
-            "{answer}"
-        );
+        assert!(answer.contains("content-type: application/x-amz-json-1.1"), "{answer}");
+        assert!(answer.contains(&format!(r#""__type":"{code}""#)), "{answer}");
     }
 }

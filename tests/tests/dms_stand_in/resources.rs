@@ -23,14 +23,10 @@ async fn a_task_starts_only_when_both_endpoints_have_been_reached_from_its_insta
         matches!(&why, TasksError::InvalidState(why) if why.starts_with("Test connection for replication instance"))
     );
 
-    dms.test_connection(&wiring.target, &wiring.instance)
-        .await
-        .unwrap();
+    dms.test_connection(&wiring.target, &wiring.instance).await.unwrap();
     dms.start(&task, &Start::Resume).await.unwrap_err();
     let again = dms.test_connection(&wiring.target, &wiring.instance).await;
-    assert!(
-        matches!(again, Err(TasksError::InvalidState(why)) if why.ends_with("already being tested"))
-    );
+    assert!(matches!(again, Err(TasksError::InvalidState(why)) if why.ends_with("already being tested")));
 
     advance(Pace::default().connection_test).await;
     dms.start(&task, &Start::Resume).await.unwrap();
@@ -41,32 +37,19 @@ async fn an_endpoint_that_can_not_be_reached_says_why() {
     let dms = Dms::default();
     let wiring = dms.add_wiring("w");
     dms.unreachable(&wiring.source, "Access denied for user 'dms'");
-    dms.test_connection(&wiring.source, &wiring.instance)
-        .await
-        .unwrap();
+    dms.test_connection(&wiring.source, &wiring.instance).await.unwrap();
     let endpoints = [wiring.source.clone()];
     // A description trails what is.
     advance(Pace::default().lag).await;
-    assert_eq!(
-        dms.connections(&endpoints).await.unwrap()[0].status,
-        "testing"
-    );
+    assert_eq!(dms.connections(&endpoints).await.unwrap()[0].status, "testing");
     advance(Pace::default().connection_test).await;
     let connection = dms.connections(&endpoints).await.unwrap().remove(0);
     assert_eq!(connection.status, "failed");
-    assert_eq!(
-        connection.last_failure.as_deref(),
-        Some("Access denied for user 'dms'")
-    );
+    assert_eq!(connection.last_failure.as_deref(), Some("Access denied for user 'dms'"));
     dms.reachable(&wiring.source);
-    dms.test_connection(&wiring.source, &wiring.instance)
-        .await
-        .unwrap();
+    dms.test_connection(&wiring.source, &wiring.instance).await.unwrap();
     advance(Pace::default().connection_test + Pace::default().lag).await;
-    assert_eq!(
-        dms.connections(&endpoints).await.unwrap()[0].status,
-        "successful"
-    );
+    assert_eq!(dms.connections(&endpoints).await.unwrap()[0].status, "successful");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,15 +59,9 @@ async fn an_endpoint_modified_under_a_running_task_is_a_violation_and_tested_aga
     let task = dms.add_wired_task("orders", TaskStatus::Running, "cdc", &wiring);
     let input = json!({ "EndpointArn": wiring.source.as_str(), "ServerName": "db" });
     dms.call("ModifyEndpoint", &input).unwrap();
-    assert_eq!(
-        dms.violations(),
-        ["endpoint w-source modified while task orders ran"]
-    );
+    assert_eq!(dms.violations(), ["endpoint w-source modified while task orders ran"]);
     advance(Pace::default().lag).await;
-    let connections = dms
-        .connections(&[wiring.source, wiring.target])
-        .await
-        .unwrap();
+    let connections = dms.connections(&[wiring.source, wiring.target]).await.unwrap();
     let statuses: Vec<_> = connections.iter().map(|it| it.status.as_str()).collect();
     assert_eq!(statuses, ["testing", "successful"]);
     assert_eq!(dms.status(&task), Some(TaskStatus::Running));
@@ -95,13 +72,8 @@ async fn an_endpoint_modified_while_its_task_rests_is_no_violation() {
     let dms = Dms::default();
     let wiring = dms.add_wiring("w");
     dms.add_wired_task("orders", TaskStatus::Stopped, "cdc", &wiring);
-    dms.call(
-        "ModifyEndpoint",
-        &json!({ "EndpointArn": wiring.source.as_str() }),
-    )
-    .unwrap();
-    let instance =
-        json!({ "ReplicationInstanceArn": wiring.instance.as_str(), "AllocatedStorage": 100 });
+    dms.call("ModifyEndpoint", &json!({ "EndpointArn": wiring.source.as_str() })).unwrap();
+    let instance = json!({ "ReplicationInstanceArn": wiring.instance.as_str(), "AllocatedStorage": 100 });
     dms.call("ModifyReplicationInstance", &instance).unwrap();
     assert!(dms.violations().is_empty());
 }
@@ -113,31 +85,15 @@ async fn nothing_that_a_task_uses_can_be_deleted_before_it() {
     let task = dms.add_wired_task("orders", TaskStatus::Stopped, "cdc", &wiring);
     let endpoint = json!({ "EndpointArn": wiring.source.as_str() });
     let instance = json!({ "ReplicationInstanceArn": wiring.instance.as_str() });
-    refused(
-        dms.call("DeleteEndpoint", &endpoint),
-        "InvalidResourceStateFault",
-    );
-    refused(
-        dms.call("DeleteReplicationInstance", &instance),
-        "InvalidResourceStateFault",
-    );
-    dms.call(
-        "DeleteReplicationTask",
-        &json!({ "ReplicationTaskArn": task.as_str() }),
-    )
-    .unwrap();
-    refused(
-        dms.call("DeleteEndpoint", &endpoint),
-        "InvalidResourceStateFault",
-    );
+    refused(dms.call("DeleteEndpoint", &endpoint), "InvalidResourceStateFault");
+    refused(dms.call("DeleteReplicationInstance", &instance), "InvalidResourceStateFault");
+    dms.call("DeleteReplicationTask", &json!({ "ReplicationTaskArn": task.as_str() })).unwrap();
+    refused(dms.call("DeleteEndpoint", &endpoint), "InvalidResourceStateFault");
     advance(pace.delete).await;
     dms.call("DeleteEndpoint", &endpoint).unwrap();
     dms.call("DeleteReplicationInstance", &instance).unwrap();
     advance(pace.delete).await;
-    refused(
-        dms.call("DeleteEndpoint", &endpoint),
-        "ResourceNotFoundFault",
-    );
+    refused(dms.call("DeleteEndpoint", &endpoint), "ResourceNotFoundFault");
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,10 +105,7 @@ async fn a_subnet_group_needs_two_subnets_and_outlives_its_instances() {
         "SubnetIds": ["subnet-1"],
     });
     let create = "CreateReplicationSubnetGroup";
-    refused(
-        dms.call(create, &group),
-        "ReplicationSubnetGroupDoesNotCoverEnoughAZs",
-    );
+    refused(dms.call(create, &group), "ReplicationSubnetGroupDoesNotCoverEnoughAZs");
     group["SubnetIds"] = json!(["subnet-1", "subnet-2"]);
     dms.call(create, &group).unwrap();
     refused(dms.call(create, &group), "ResourceAlreadyExistsFault");
@@ -163,16 +116,10 @@ async fn a_subnet_group_needs_two_subnets_and_outlives_its_instances() {
     });
     let answer = dms.call("CreateReplicationInstance", &instance).unwrap();
     let arn = json!({ "ReplicationInstanceArn": answer["ReplicationInstance"]["ReplicationInstanceArn"] });
-    refused(
-        dms.call("DeleteReplicationInstance", &arn),
-        "InvalidResourceStateFault",
-    );
+    refused(dms.call("DeleteReplicationInstance", &arn), "InvalidResourceStateFault");
     advance(pace.create).await;
     let id = json!({ "ReplicationSubnetGroupIdentifier": "private" });
-    refused(
-        dms.call("DeleteReplicationSubnetGroup", &id),
-        "InvalidResourceStateFault",
-    );
+    refused(dms.call("DeleteReplicationSubnetGroup", &id), "InvalidResourceStateFault");
     dms.call("DeleteReplicationInstance", &arn).unwrap();
     advance(pace.delete).await;
     dms.call("DeleteReplicationSubnetGroup", &id).unwrap();
@@ -195,14 +142,7 @@ async fn a_bad_mapping_is_refused_by_the_name_of_its_rule() {
         modify(&json!({ "rules": [rule] }).to_string())
     };
     let bad = "InvalidParameterValueException";
-    for text in [
-        "",
-        "rules",
-        "[]",
-        "{}",
-        r#"{"rules":[]}"#,
-        r#"{"rules":{}}"#,
-    ] {
+    for text in ["", "rules", "[]", "{}", r#"{"rules":[]}"#, r#"{"rules":{}}"#] {
         refused(modify(text), bad);
     }
     for change in [
@@ -212,10 +152,7 @@ async fn a_bad_mapping_is_refused_by_the_name_of_its_rule() {
         |rule: &mut Value| rule["rule-name"] = json!(""),
     ] {
         let why = refused(with_rule(change), bad);
-        assert!(
-            why.contains("Rule with ruleId = 7 failed validation"),
-            "{why}"
-        );
+        assert!(why.contains("Rule with ruleId = 7 failed validation"), "{why}");
     }
     let why = refused(with_rule(|rule| rule["rule-id"] = Value::Null), bad);
     assert!(why.contains("rule 1"), "{why}");
@@ -227,8 +164,7 @@ async fn settings_must_be_an_object_that_leaves_the_log_group_to_dms() {
     let dms = Dms::default();
     let task = dms.add_task("orders", TaskStatus::Stopped);
     let modify = |settings: &str| {
-        let input =
-            json!({ "ReplicationTaskArn": task.as_str(), "ReplicationTaskSettings": settings });
+        let input = json!({ "ReplicationTaskArn": task.as_str(), "ReplicationTaskSettings": settings });
         dms.call("ModifyReplicationTask", &input)
     };
     let bad = "InvalidParameterValueException";
@@ -248,16 +184,9 @@ async fn two_tasks_can_not_have_one_name_until_the_first_is_gone() {
     input["ReplicationTaskIdentifier"] = json!("Orders");
     let create = "CreateReplicationTask";
     refused(dms.call(create, &input), "ResourceAlreadyExistsFault");
-    dms.call(
-        "DeleteReplicationTask",
-        &json!({ "ReplicationTaskArn": first.as_str() }),
-    )
-    .unwrap();
+    dms.call("DeleteReplicationTask", &json!({ "ReplicationTaskArn": first.as_str() })).unwrap();
     refused(dms.call(create, &input), "ResourceAlreadyExistsFault");
     advance(pace.delete).await;
     let second = dms.call(create, &input).unwrap();
-    assert_ne!(
-        second["ReplicationTask"]["ReplicationTaskArn"],
-        first.as_str()
-    );
+    assert_ne!(second["ReplicationTask"]["ReplicationTaskArn"], first.as_str());
 }

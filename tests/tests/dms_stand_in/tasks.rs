@@ -7,10 +7,7 @@ use stage::dms::{Dms, Pace, Refusal, StartType};
 use tokio::time::advance;
 
 async fn seen(dms: &Dms, task: &Arn) -> Task {
-    dms.describe(std::slice::from_ref(task))
-        .await
-        .unwrap()
-        .remove(0)
+    dms.describe(std::slice::from_ref(task)).await.unwrap().remove(0)
 }
 
 fn code(answer: Result<serde_json::Value, Refusal>) -> String {
@@ -42,9 +39,7 @@ async fn refusals_go_by_the_truth_and_not_by_what_is_seen() {
     dms.stop(&task).await.unwrap();
     advance(pace.stop).await;
     let again = dms.stop(&task).await;
-    assert!(
-        matches!(again, Err(TasksError::InvalidState(why)) if why.ends_with("is currently not running"))
-    );
+    assert!(matches!(again, Err(TasksError::InvalidState(why)) if why.ends_with("is currently not running")));
     assert_ne!(seen(&dms, &task).await.status, TaskStatus::Stopped);
     dms.start(&task, &Start::Resume).await.unwrap();
 }
@@ -53,10 +48,7 @@ async fn refusals_go_by_the_truth_and_not_by_what_is_seen() {
 async fn a_task_that_is_starting_can_not_be_stopped() {
     let dms = Dms::default();
     let task = dms.add_task("orders", TaskStatus::Starting);
-    assert!(matches!(
-        dms.stop(&task).await,
-        Err(TasksError::InvalidState(_))
-    ));
+    assert!(matches!(dms.stop(&task).await, Err(TasksError::InvalidState(_))));
     advance(Pace::default().start).await;
     dms.stop(&task).await.unwrap();
 }
@@ -65,23 +57,16 @@ async fn a_task_that_is_starting_can_not_be_stopped() {
 async fn a_first_start_is_for_tasks_that_never_ran_and_a_resume_for_the_others() {
     let (dms, pace) = (Dms::default(), Pace::default());
     let task = dms.add_task("orders", TaskStatus::Ready);
-    assert!(matches!(
-        dms.start(&task, &Start::Resume).await,
-        Err(TasksError::WrongStart(_))
-    ));
+    assert!(matches!(dms.start(&task, &Start::Resume).await, Err(TasksError::WrongStart(_))));
     dms.fail_next_run(&task, "no route to host");
     dms.start(&task, &Start::First).await.unwrap();
     advance(pace.start + pace.lag).await;
     let failed = seen(&dms, &task).await;
     assert_eq!(failed.status, TaskStatus::Failed);
-    assert_eq!(
-        failed.stop_reason.as_deref(),
-        Some("Stop Reason FATAL_ERROR")
-    );
+    assert_eq!(failed.stop_reason.as_deref(), Some("Stop Reason FATAL_ERROR"));
     assert_eq!(failed.last_failure.as_deref(), Some("no route to host"));
     let again = dms.start(&task, &Start::First).await;
-    let only_once =
-        "Start Type : START_REPLICATION, valid only for tasks running for the first time";
+    let only_once = "Start Type : START_REPLICATION, valid only for tasks running for the first time";
     assert!(matches!(again, Err(TasksError::WrongStart(why)) if why == only_once));
     dms.start(&task, &Start::Resume).await.unwrap();
     advance(pace.start).await;
@@ -113,16 +98,10 @@ async fn another_task_can_start_at_a_checkpoint_which_is_lost_with_its_own() {
     let old = dms.add_task("orders", TaskStatus::Stopped);
     let new = dms.add_task("orders-2", TaskStatus::Ready);
     let checkpoint = seen(&dms, &old).await.checkpoint.unwrap();
-    dms.start(&new, &Start::At(checkpoint.clone()))
-        .await
-        .unwrap();
+    dms.start(&new, &Start::At(checkpoint.clone())).await.unwrap();
     assert_eq!(dms.runs(&new)[0].given.as_ref(), Some(&checkpoint));
     assert_eq!(dms.runs(&new)[0].from.as_ref(), Some(&checkpoint));
-    dms.call(
-        "DeleteReplicationTask",
-        &json!({ "ReplicationTaskArn": old.as_str() }),
-    )
-    .unwrap();
+    dms.call("DeleteReplicationTask", &json!({ "ReplicationTaskArn": old.as_str() })).unwrap();
     assert_eq!(dms.checkpoint(&old), None);
     advance(pace.delete + pace.lag).await;
     assert!(dms.describe(&[old]).await.unwrap().is_empty());
@@ -136,10 +115,7 @@ async fn the_checkpoint_is_still_there_after_a_modification() {
     let input = json!({ "ReplicationTaskArn": task.as_str(), "ReplicationTaskSettings": "{}" });
     dms.call("ModifyReplicationTask", &input).unwrap();
     assert_eq!(dms.status(&task), Some(TaskStatus::Modifying));
-    assert!(matches!(
-        dms.start(&task, &Start::Resume).await,
-        Err(TasksError::InvalidState(_))
-    ));
+    assert!(matches!(dms.start(&task, &Start::Resume).await, Err(TasksError::InvalidState(_))));
     advance(pace.modify).await;
     assert_eq!(dms.status(&task), Some(TaskStatus::Stopped));
     assert_eq!(dms.checkpoint(&task), checkpoint);
@@ -149,38 +125,24 @@ async fn the_checkpoint_is_still_there_after_a_modification() {
 async fn a_task_that_never_ran_is_ready_again_after_a_modification() {
     let dms = Dms::default();
     let task = dms.add_task("orders", TaskStatus::Ready);
-    let input =
-        json!({ "ReplicationTaskArn": task.as_str(), "CdcStartPosition": "mysql-bin.000007:154" });
+    let input = json!({ "ReplicationTaskArn": task.as_str(), "CdcStartPosition": "mysql-bin.000007:154" });
     dms.call("ModifyReplicationTask", &input).unwrap();
     advance(Pace::default().modify).await;
     assert_eq!(dms.status(&task), Some(TaskStatus::Ready));
     dms.start(&task, &Start::First).await.unwrap();
-    assert_eq!(
-        dms.runs(&task)[0].from.as_deref(),
-        Some("mysql-bin.000007:154")
-    );
+    assert_eq!(dms.runs(&task)[0].from.as_deref(), Some("mysql-bin.000007:154"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_works_is_neither_modified_nor_deleted_nor_started() {
-    for status in [
-        TaskStatus::Starting,
-        TaskStatus::Running,
-        TaskStatus::Stopping,
-    ] {
+    for status in [TaskStatus::Starting, TaskStatus::Running, TaskStatus::Stopping] {
         let dms = Dms::default();
         let task = dms.add_task("orders", status);
         let input = json!({ "ReplicationTaskArn": task.as_str() });
         for operation in ["ModifyReplicationTask", "DeleteReplicationTask"] {
-            assert_eq!(
-                code(dms.call(operation, &input)),
-                "InvalidResourceStateFault"
-            );
+            assert_eq!(code(dms.call(operation, &input)), "InvalidResourceStateFault");
         }
-        assert!(matches!(
-            dms.start(&task, &Start::Resume).await,
-            Err(TasksError::InvalidState(_))
-        ));
+        assert!(matches!(dms.start(&task, &Start::Resume).await, Err(TasksError::InvalidState(_))));
     }
 }
 
@@ -193,10 +155,7 @@ async fn a_full_load_ends_by_itself() {
     advance(pace.start + pace.load + pace.lag).await;
     let ended = seen(&dms, &task).await;
     assert_eq!(ended.status, TaskStatus::Stopped);
-    assert_eq!(
-        ended.stop_reason.as_deref(),
-        Some("Stop Reason FULL_LOAD_ONLY_FINISHED")
-    );
+    assert_eq!(ended.stop_reason.as_deref(), Some("Stop Reason FULL_LOAD_ONLY_FINISHED"));
     assert_eq!(ended.checkpoint, None);
 }
 
@@ -205,8 +164,7 @@ async fn a_full_load_can_be_loaded_again_which_is_a_violation() {
     let dms = Dms::default();
     let wiring = dms.add_wiring("load");
     let task = dms.add_wired_task("load", TaskStatus::Stopped, "full-load", &wiring);
-    let input =
-        json!({ "ReplicationTaskArn": task.as_str(), "StartReplicationTaskType": "reload-target" });
+    let input = json!({ "ReplicationTaskArn": task.as_str(), "StartReplicationTaskType": "reload-target" });
     dms.call("StartReplicationTask", &input).unwrap();
     assert_eq!(dms.violations(), ["task load loaded its tables again"]);
 }

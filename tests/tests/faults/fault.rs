@@ -59,8 +59,7 @@ impl Fault {
     }
 }
 
-const READING: &str =
-    "reading the stack and its replication tasks: not done when the function's time";
+const READING: &str = "reading the stack and its replication tasks: not done when the function's time";
 
 /// In the order of the table.
 pub(super) const FAULTS: &[Fault] = &[

@@ -49,10 +49,7 @@ fn path() -> PathBuf {
 pub(super) fn publish(heard: &[Heard]) {
     let rows = rows(heard);
     if std::env::var_os("SLUICE_WRITE_DOCS").is_some() {
-        let table: String = rows
-            .iter()
-            .map(|row| format!("| {} | {} |\n", row.stable, row.time))
-            .collect();
+        let table: String = rows.iter().map(|row| format!("| {} | {} |\n", row.stable, row.time)).collect();
         std::fs::write(path(), format!("{HEAD}{table}")).unwrap();
         return;
     }
@@ -86,9 +83,8 @@ pub(super) fn publish(heard: &[Heard]) {
 fn rows(heard: &[Heard]) -> Vec<Row> {
     let mut rows: Vec<(&Fault, &str, Vec<&str>, f64)> = Vec::new();
     for it in heard {
-        let same = rows
-            .iter_mut()
-            .find(|(fault, answer, ..)| fault.title == it.fault.title && *answer == it.answer);
+        let same =
+            rows.iter_mut().find(|(fault, answer, ..)| fault.title == it.fault.title && *answer == it.answer);
         match same {
             Some((.., functions, seconds)) => {
                 if !functions.contains(&it.function) {
@@ -106,10 +102,7 @@ fn rows(heard: &[Heard]) -> Vec<Row> {
         };
         let (title, from) = (fault.title, from(fault.voice));
         Row {
-            stable: format!(
-                "{title} | {functions} | {} | {from}",
-                answer.replace('|', "\\|")
-            ),
+            stable: format!("{title} | {functions} | {} | {from}", answer.replace('|', "\\|")),
             time: time(fault, *seconds),
         }
     };

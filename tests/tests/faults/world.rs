@@ -74,10 +74,7 @@ impl World {
         let dms_server = DmsServer::start(dms.clone()).await.unwrap();
         let secrets = SecretsManager::start().await.unwrap();
         let gate = |neighbour, to: &str| Gate::before(to, ways(&case, neighbour)).unwrap();
-        let database = gate(
-            Neighbour::Database,
-            &format!("{}:{}", mysql.host(), mysql.port()),
-        );
+        let database = gate(Neighbour::Database, &format!("{}:{}", mysql.host(), mysql.port()));
         let mut secret = mysql.secret();
         secret["port"] = json!(database.port());
         secrets.keep(SECRET, Secret::Text(secret.to_string()));
@@ -154,8 +151,7 @@ impl World {
             _ => {
                 let waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = ? AND info LIKE '%SLEEP(%'";
                 let mut conn = mysql.admin().await.unwrap();
-                let found: Option<u32> =
-                    conn.exec_first(waiting, (name(&self.case),)).await.unwrap();
+                let found: Option<u32> = conn.exec_first(waiting, (name(&self.case),)).await.unwrap();
                 found != Some(0)
             }
         }
@@ -168,15 +164,9 @@ impl World {
 
     /// What is different in each run of the same case.
     pub(super) fn specifics(&self) -> Vec<String> {
-        let gates = [
-            &self.way_back,
-            &self.cloudformation,
-            &self.dms,
-            &self.secrets_manager,
-        ];
-        let mut all: Vec<String> = gates
-            .map(|gate| gate.endpoint().trim_start_matches("http://").to_owned())
-            .into();
+        let gates = [&self.way_back, &self.cloudformation, &self.dms, &self.secrets_manager];
+        let mut all: Vec<String> =
+            gates.map(|gate| gate.endpoint().trim_start_matches("http://").to_owned()).into();
         all.extend([
             format!("localhost:{}", self.database.port()),
             name(&self.case),
@@ -198,9 +188,7 @@ impl World {
 
 fn limited(limit: &str, program: &std::path::Path) -> Command {
     let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", &format!("{limit} && exec \"$0\"")])
-        .arg(program);
+    command.args(["-c", &format!("{limit} && exec \"$0\"")]).arg(program);
     command
 }
 
@@ -208,11 +196,7 @@ fn limited(limit: &str, program: &std::path::Path) -> Command {
 fn pace(fault: &Fault) -> Pace {
     let for_ever = Duration::from_secs(3600);
     match fault.what {
-        What::Signal(_) => Pace {
-            stop: for_ever,
-            start: for_ever,
-            ..Pace::immediate()
-        },
+        What::Signal(_) => Pace { stop: for_ever, start: for_ever, ..Pace::immediate() },
         _ => Pace::immediate(),
     }
 }
@@ -253,12 +237,7 @@ fn name(case: &Case) -> String {
 fn ways(case: &Case, neighbour: Neighbour) -> &'static [Way] {
     match case.fault.what {
         What::Way(faulty, ways) if faulty == neighbour => ways,
-        What::Memory
-            if matches!(
-                neighbour,
-                Neighbour::CloudFormation | Neighbour::SecretsManager
-            ) =>
-        {
+        What::Memory if matches!(neighbour, Neighbour::CloudFormation | Neighbour::SecretsManager) => {
             &[Way::Endless]
         }
         _ => &[Way::Open],

@@ -89,8 +89,7 @@ fn a_task_that_an_operator_stopped_stays_stopped() {
         stream.reaches(&other, Stopped).await;
 
         // Both read from it.
-        *stream.property("SourceEndpoint", "ExtraConnectionAttributes") =
-            json!("eventsPollInterval=5");
+        *stream.property("SourceEndpoint", "ExtraConnectionAttributes") = json!("eventsPollInterval=5");
         assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
         let mut life = vec![Creating, Ready, Starting, Running, Stopping, Stopped];
         assert_eq!(stream.life(&other), life);
@@ -103,10 +102,7 @@ fn a_task_that_an_operator_stopped_stays_stopped() {
 
         // Nor is it healed, or in the way of a deletion.
         stream.delete().await;
-        assert_eq!(
-            stream.life(&other)[4..],
-            [Stopping, Stopped, Deleting].to_vec()
-        );
+        assert_eq!(stream.life(&other)[4..], [Stopping, Stopped, Deleting].to_vec());
     });
 }
 
@@ -140,10 +136,7 @@ fn a_task_is_added_and_another_one_removed_while_the_third_runs_on() {
         let runs = stream.dms.runs(&joiner);
         assert_eq!(runs[0].start_type, StartType::Start);
         assert_eq!(runs[0].given, None);
-        assert_eq!(
-            stream.life(&leaver),
-            [life, vec![Stopping, Stopped, Deleting]].concat()
-        );
+        assert_eq!(stream.life(&leaver), [life, vec![Stopping, Stopped, Deleting]].concat());
         assert_eq!(stream.dms.status(&leaver), None);
         stream.delete().await;
     });

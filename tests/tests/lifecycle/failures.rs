@@ -1,8 +1,6 @@
 //! Updates that fail at a task: CloudFormation never comes to DmsPost, and the event at the stack's end heals.
 
-use replication::task::TaskStatus::{
-    Creating, Modifying, Ready, Running, Starting, Stopped, Stopping,
-};
+use replication::task::TaskStatus::{Creating, Modifying, Ready, Running, Starting, Stopped, Stopping};
 use serde_json::json;
 use stage::cloud::stacks::Failure;
 use stage::play::mappings;
@@ -39,18 +37,13 @@ fn after_a_rollback_all_that_was_paused_runs_again() {
         assert!(stream.events("DmsPost").is_empty());
         let why = stream.reason("Other", "UPDATE_FAILED");
         assert!(why.contains("Error in mapping rules"), "{why}");
-        stream
-            .healed("UPDATE_ROLLBACK_COMPLETE", &[&task, &other])
-            .await;
+        stream.healed("UPDATE_ROLLBACK_COMPLETE", &[&task, &other]).await;
 
         let life = vec![Creating, Ready, Starting, Running, Stopping, Stopped];
         let back = vec![Modifying, Stopped, Starting, Running];
         // The other one was refused before it was put back.
         assert_eq!(stream.life(&other), [life.clone(), back.clone()].concat());
-        assert_eq!(
-            stream.life(&task),
-            [life, vec![Modifying, Stopped], back].concat()
-        );
+        assert_eq!(stream.life(&task), [life, vec![Modifying, Stopped], back].concat());
         stream.delete().await;
     });
 }
@@ -66,10 +59,7 @@ fn an_update_that_fails_without_a_rollback_is_healed_and_can_be_repaired() {
 
         *stream.property("ReplicationTask", "TableMappings") = json!(REFUSED);
         let change_set = stream.change_set().await;
-        assert_eq!(
-            stream.execute(&change_set, Failure::Stays).await,
-            "UPDATE_FAILED"
-        );
+        assert_eq!(stream.execute(&change_set, Failure::Stays).await, "UPDATE_FAILED");
         stream.happened(&[("ReplicationTask", "UPDATE_FAILED"), ("", "UPDATE_FAILED")]);
         assert_eq!(stream.listed("ReplicationTask").await, "UPDATE_FAILED");
         assert_eq!(
@@ -78,19 +68,14 @@ fn an_update_that_fails_without_a_rollback_is_healed_and_can_be_repaired() {
         );
         assert!(stream.events("DmsPost").is_empty());
         stream.healed("UPDATE_FAILED", &[&task]).await;
-        let mut life = vec![
-            Creating, Ready, Starting, Running, Stopping, Stopped, Starting, Running,
-        ];
+        let mut life = vec![Creating, Ready, Starting, Running, Stopping, Stopped, Starting, Running];
         assert_eq!(stream.life(&task), life);
 
         *stream.property("ReplicationTask", "TableMappings") = json!(mappings("examples"));
         assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
         life.extend([Stopping, Stopped, Modifying, Stopped, Starting, Running]);
         assert_eq!(stream.life(&task), life);
-        assert_eq!(
-            stream.life(&other),
-            [Creating, Ready, Starting, Running].to_vec()
-        );
+        assert_eq!(stream.life(&other), [Creating, Ready, Starting, Running].to_vec());
         stream.delete().await;
     });
 }

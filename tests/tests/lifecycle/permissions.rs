@@ -10,11 +10,7 @@ use crate::shared::on_stage;
 use crate::stream::Stream;
 
 /// Actions that Lambda needs in the role's name. It is not asked for them here.
-const FOR_LAMBDA: [&str; 3] = [
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-    "lambda:InvokeFunction",
-];
+const FOR_LAMBDA: [&str; 3] = ["logs:CreateLogStream", "logs:PutLogEvents", "lambda:InvokeFunction"];
 
 /// What no life without faults leads to, and when it is called. `template/permissions.rs` plays these.
 const IN_FAULTS: [(&str, &str, &str); 1] = [(
@@ -43,10 +39,7 @@ fn the_roles_allow_what_is_called_in_a_stacks_life_and_nothing_else() {
             assert!(call.allowed, "{call:?}");
             called.entry(role).or_default().insert(call.action);
         }
-        assert_eq!(
-            called.keys().copied().collect::<Vec<_>>(),
-            ["DmsPostRole", "DmsPreRole"]
-        );
+        assert_eq!(called.keys().copied().collect::<Vec<_>>(), ["DmsPostRole", "DmsPreRole"]);
         for (role, mut called) in called {
             for (_, action, when) in IN_FAULTS.iter().filter(|it| it.0 == role) {
                 assert!(called.insert((*action).to_owned()), "not only when {when}");
@@ -67,16 +60,10 @@ fn actions(value: &Value) -> BTreeSet<String> {
         Value::Object(entries) => {
             let own = match entries.get("Action") {
                 Some(Value::String(action)) => vec![action.clone()],
-                Some(Value::Array(all)) => all
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect(),
+                Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
                 _ => Vec::new(),
             };
-            own.into_iter()
-                .chain(entries.values().flat_map(actions))
-                .collect()
+            own.into_iter().chain(entries.values().flat_map(actions)).collect()
         }
         Value::Array(all) => all.iter().flat_map(actions).collect(),
         _ => BTreeSet::new(),

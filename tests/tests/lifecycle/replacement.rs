@@ -56,10 +56,7 @@ fn a_task_goes_on_where_the_one_that_it_replaces_stopped() {
         let runs = stream.dms.runs(&new);
         assert_eq!(runs[0].start_type, StartType::Start);
         assert_eq!(runs[0].given, Some(checkpoint.await.unwrap()));
-        assert_eq!(
-            stream.life(&old),
-            [life, vec![Stopping, Stopped, Deleting]].concat()
-        );
+        assert_eq!(stream.life(&old), [life, vec![Stopping, Stopped, Deleting]].concat());
         assert_eq!(stream.dms.status(&old), None);
         assert!(stream.last(&old, &Stopped) < stream.last(&new, &Starting));
         stream.delete().await;
@@ -78,9 +75,7 @@ fn a_replacement_that_ran_already_gives_way_when_it_is_rolled_back() {
         // DmsPost starts the new task and fails, since the other task does.
         *stream.property("ReplicationTask", "ResourceIdentifier") = json!("withdrawn-new");
         *stream.property("Other", "TableMappings") = json!(mappings("examples"));
-        stream
-            .dms
-            .fail_next_run(&other, "Error executing source loop");
+        stream.dms.fail_next_run(&other, "Error executing source loop");
         let checkpoint = next_checkpoint(stream.dms, &old);
         assert_eq!(stream.deploy().await, "UPDATE_ROLLBACK_COMPLETE");
         let why = stream.reason("DmsPost", "UPDATE_FAILED");
@@ -97,26 +92,15 @@ fn a_replacement_that_ran_already_gives_way_when_it_is_rolled_back() {
         ]);
         assert_eq!(stream.task("ReplicationTask").await, old);
         let new = Arn::new(old.as_str().rsplit_once(':').unwrap().0.to_owned() + ":withdrawn-new");
-        let life = vec![
-            Creating, Ready, Starting, Running, Stopping, Stopped, Deleting,
-        ];
+        let life = vec![Creating, Ready, Starting, Running, Stopping, Stopped, Deleting];
         assert_eq!(stream.life(&new), life);
-        assert_eq!(
-            stream.dms.runs(&new)[0].given,
-            Some(checkpoint.await.unwrap())
-        );
-        assert_eq!(
-            stream.life(&old),
-            [&life[..6], &[Starting, Running]].concat()
-        );
+        assert_eq!(stream.dms.runs(&new)[0].given, Some(checkpoint.await.unwrap()));
+        assert_eq!(stream.life(&old), [&life[..6], &[Starting, Running]].concat());
         assert_eq!(stream.dms.runs(&old)[1].start_type, StartType::Resume);
         assert!(stream.last(&new, &Stopped) < stream.last(&old, &Starting));
         assert_eq!(
             stream.life(&other)[4..],
-            [
-                Stopping, Stopped, Modifying, Stopped, Starting, Failed, Modifying, Failed,
-                Starting, Running
-            ]
+            [Stopping, Stopped, Modifying, Stopped, Starting, Failed, Modifying, Failed, Starting, Running]
         );
         for task in [&old, &other] {
             assert!(!stream.is_marked(task));
@@ -149,10 +133,7 @@ fn in_another_vpc_there_is_another_instance_and_the_task_goes_on_there() {
         ]);
         let new = stream.task("ReplicationTask").await;
         assert_ne!(new, old);
-        assert_eq!(
-            stream.dms.runs(&new)[0].given,
-            Some(checkpoint.await.unwrap())
-        );
+        assert_eq!(stream.dms.runs(&new)[0].given, Some(checkpoint.await.unwrap()));
         assert_eq!(stream.dms.status(&new), Some(Running));
         assert_eq!(stream.dms.status(&old), None);
         stream.delete().await;

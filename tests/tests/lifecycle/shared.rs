@@ -54,11 +54,7 @@ async fn set() -> Stage {
         ("CreateDmsVpcRole", "false".to_owned()),
         ("Architecture", architecture()),
     ]);
-    Stage {
-        cloud,
-        template: serde_json::from_str(&template).unwrap(),
-        parameters,
-    }
+    Stage { cloud, template: serde_json::from_str(&template).unwrap(), parameters }
 }
 
 /// Nobody watches, so it is quicker than the demo. But starts and connection tests last for longer than the second between

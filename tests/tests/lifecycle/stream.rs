@@ -86,9 +86,7 @@ impl<'a> Stream<'a> {
         let id = self.deployments.to_string();
         self.parameters.insert("DeploymentId", id);
         let template = self.template.to_string();
-        let made = self
-            .cloud
-            .change_set(self.name, &template, &self.parameters);
+        let made = self.cloud.change_set(self.name, &template, &self.parameters);
         made.await.unwrap()
     }
 
@@ -96,9 +94,7 @@ impl<'a> Stream<'a> {
     pub(crate) async fn execute(&mut self, change_set: &ChangeSet, failure: Failure) -> String {
         self.sights.clear();
         let mut show = |sight| self.sights.push(sight);
-        let ended = self
-            .cloud
-            .execute(change_set, failure, &mut self.watch, &mut show);
+        let ended = self.cloud.execute(change_set, failure, &mut self.watch, &mut show);
         ended.await.unwrap()
     }
 
@@ -133,12 +129,8 @@ impl<'a> Stream<'a> {
     }
 
     async fn found(&self, name: &str) -> StackResourceDetail {
-        let found = self
-            .cloud
-            .client
-            .describe_stack_resource()
-            .stack_name(self.name)
-            .logical_resource_id(name);
+        let found =
+            self.cloud.client.describe_stack_resource().stack_name(self.name).logical_resource_id(name);
         found.send().await.unwrap().stack_resource_detail.unwrap()
     }
 
@@ -205,9 +197,7 @@ impl<'a> Stream<'a> {
     /// The statuses of a resource in the last operation's events.
     pub(crate) fn events(&self, of: &str) -> Vec<&str> {
         let events = self.sights.iter().filter_map(|sight| match sight {
-            Sight::Stack {
-                resource, status, ..
-            } if resource == of => Some(status.as_str()),
+            Sight::Stack { resource, status, .. } if resource == of => Some(status.as_str()),
             _ => None,
         });
         events.collect()
@@ -216,12 +206,9 @@ impl<'a> Stream<'a> {
     /// The reason that the last operation's events give for a resource's status.
     pub(crate) fn reason(&self, of: &str, in_status: &str) -> &str {
         let mut reasons = self.sights.iter().filter_map(|sight| match sight {
-            Sight::Stack {
-                resource,
-                status,
-                reason,
-                ..
-            } if resource == of && status == in_status => Some(reason.as_str()),
+            Sight::Stack { resource, status, reason, .. } if resource == of && status == in_status => {
+                Some(reason.as_str())
+            }
             _ => None,
         });
         reasons.next().unwrap()
@@ -237,16 +224,11 @@ impl<'a> Stream<'a> {
             };
             let of = if of.is_empty() { self.name } else { of };
             match sight {
-                Sight::Stack {
-                    resource, status, ..
-                } if resource == of && status == in_status => left.next(),
+                Sight::Stack { resource, status, .. } if resource == of && status == in_status => left.next(),
                 _ => continue,
             };
         }
-        assert!(
-            left.peek().is_none(),
-            "missing from {left:?} on, in this order"
-        );
+        assert!(left.peek().is_none(), "missing from {left:?} on, in this order");
     }
 }
 

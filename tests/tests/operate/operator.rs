@@ -98,10 +98,7 @@ impl Operator {
         drop(input);
         let output = make.wait_with_output().await.unwrap();
         let [out, err] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
-        Said {
-            well: output.status.success(),
-            text: out + &err,
-        }
+        Said { well: output.status.success(), text: out + &err }
     }
 
     /// A file with parameters, as `PARAMETERS_FILE` takes it.
@@ -160,15 +157,7 @@ impl Operator {
     pub(crate) async fn stacks(&self) -> Vec<String> {
         let found = self.cloud.client.describe_stacks().send().await.unwrap();
         let stacks = found.stacks.unwrap_or_default().into_iter();
-        stacks
-            .map(|it| {
-                format!(
-                    "{} {}",
-                    it.stack_name.unwrap(),
-                    it.stack_status.unwrap().as_str()
-                )
-            })
-            .collect()
+        stacks.map(|it| format!("{} {}", it.stack_name.unwrap(), it.stack_status.unwrap().as_str())).collect()
     }
 
     /// Demands that a function of the stream's stack has written this to its log.

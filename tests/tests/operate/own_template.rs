@@ -65,8 +65,7 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     std::fs::write(&packaged, before_sluice(&operator).await).unwrap();
     operator.make(&["deploy-stream"]).await.done();
     let outputs = operator.cloud.outputs("sluice-stream").await.unwrap();
-    let [orders, customers] =
-        ["OrdersTaskArn", "CustomersTaskArn"].map(|name| Arn::new(&outputs[name]));
+    let [orders, customers] = ["OrdersTaskArn", "CustomersTaskArn"].map(|name| Arn::new(&outputs[name]));
     start(&operator, &orders).await;
     assert_eq!(dms.status(&customers), Some(TaskStatus::Ready));
 
@@ -76,10 +75,7 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     assert_says(&said, &["add     DmsPre ", "no DmsPreFunction yet"]);
     assert_silent_about(&said, &["AWS::DMS::"]);
     let said = operator.make(&["deploy-stream"]).await.done();
-    assert_says(
-        &said,
-        &["PausedTasks              0", "RunningTasks             2"],
-    );
+    assert_says(&said, &["PausedTasks              0", "RunningTasks             2"]);
     assert_eq!(dms.runs(&orders).len(), 1);
     operator.runs(&customers).await;
 

@@ -15,8 +15,7 @@ use crate::operator::{assert_says, assert_silent_about};
 
 /// A call's answer, as the query protocol wraps it.
 fn wrapped(action: &str, result: &str) -> (StatusCode, String) {
-    let text =
-        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>");
+    let text = format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>");
     (StatusCode::OK, text)
 }
 
@@ -41,9 +40,9 @@ fn answer(status: &str, body: &str, has_expired: &AtomicBool) -> (StatusCode, St
         ),
         "CreateChangeSet" => format!("<Id>arn:aws:changeSet/1</Id><StackId>{ID}</StackId>"),
         "DescribeChangeSet" => "<Status>CREATE_COMPLETE</Status>".to_owned(),
-        "DescribeStackEvents" => format!(
-            "<StackEvents><member><StackId>{ID}</StackId><EventId>1</EventId></member></StackEvents>"
-        ),
+        "DescribeStackEvents" => {
+            format!("<StackEvents><member><StackId>{ID}</StackId><EventId>1</EventId></member></StackEvents>")
+        }
         "ExecuteChangeSet" => {
             has_expired.store(true, Ordering::Relaxed);
             String::new()

@@ -68,19 +68,13 @@ pub(crate) struct Callback {
 impl Callback {
     pub(crate) async fn start() -> Self {
         let inboxes = Inboxes::default();
-        let routes = axum::Router::new()
-            .fallback(take)
-            .with_state(Arc::clone(&inboxes));
+        let routes = axum::Router::new().fallback(take).with_state(Arc::clone(&inboxes));
         let server = Server::start(routes).await.unwrap();
         // Bound, so that the port is nobody else's, and not listening.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let nobody = format!("http://{}", socket.local_addr().unwrap());
-        Self {
-            server,
-            inboxes,
-            nobody: (socket, nobody),
-        }
+        Self { server, inboxes, nobody: (socket, nobody) }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -94,10 +88,7 @@ impl Callback {
 
     /// Makes room for a case.
     pub(crate) fn open(&self, number: usize, replies: &[Reply]) {
-        let inbox = Inbox {
-            replies: replies.to_vec().into(),
-            ..Inbox::default()
-        };
+        let inbox = Inbox { replies: replies.to_vec().into(), ..Inbox::default() };
         self.inboxes.lock().unwrap().insert(number, inbox);
     }
 
@@ -119,9 +110,7 @@ async fn take(
     let Ok(number) = first.parse::<usize>() else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let with = |f: &dyn Fn(&mut Inbox) -> Option<Reply>| {
-        inboxes.lock().unwrap().get_mut(&number).and_then(f)
-    };
+    let with = |f: &dyn Fn(&mut Inbox) -> Option<Reply>| inboxes.lock().unwrap().get_mut(&number).and_then(f);
     if rest == "elsewhere" {
         with(&|inbox| {
             inbox.followed += 1;
@@ -132,9 +121,7 @@ async fn take(
     let put = Put {
         method,
         path_and_query: uri.path_and_query().unwrap().to_string(),
-        content_length: headers
-            .get(CONTENT_LENGTH)
-            .map(|length| length.to_str().unwrap().to_owned()),
+        content_length: headers.get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().to_owned()),
         unwanted: [CONTENT_TYPE.as_str(), TRANSFER_ENCODING.as_str(), "expect"]
             .into_iter()
             .filter(|name| headers.contains_key(*name))
@@ -145,10 +132,7 @@ async fn take(
         inbox.puts.push(put.clone());
         inbox.replies.pop_front()
     });
-    let reply = reply.unwrap_or(Reply {
-        status: 200,
-        delay: Duration::ZERO,
-    });
+    let reply = reply.unwrap_or(Reply { status: 200, delay: Duration::ZERO });
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }

@@ -50,13 +50,7 @@ impl Case {
     pub(crate) fn url(&self, callback: &Callback, number: usize) -> String {
         let (path, query, age, expires, is_open) = match &self.place {
             Place::Nowhere(text) => return text.clone(),
-            Place::Url {
-                path,
-                query,
-                age,
-                expires,
-                is_open,
-            } => (path, query, age, expires, is_open),
+            Place::Url { path, query, age, expires, is_open } => (path, query, age, expires, is_open),
         };
         let format = format_description!("[year][month][day]T[hour][minute][second]Z");
         let date = age.map(|age| {
@@ -66,11 +60,7 @@ impl Case {
         let date = date.unwrap_or_default();
         let expires = expires.map(|expires| format!("X-Amz-Expires={expires}&"));
         let expires = expires.unwrap_or_default();
-        let endpoint = if *is_open {
-            callback.endpoint()
-        } else {
-            callback.nobody()
-        };
+        let endpoint = if *is_open { callback.endpoint() } else { callback.nobody() };
         format!("{endpoint}/{number}/{path}?{query}{date}{expires}{SIGNATURE}")
     }
 
@@ -113,10 +103,7 @@ impl Case {
 /// What Lambda says beside an event, where it grants so much time.
 pub(crate) fn context(time: Duration, log_group: &str) -> Context {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
-    let config = Config {
-        log_group: log_group.to_owned(),
-        ..Config::default()
-    };
+    let config = Config { log_group: log_group.to_owned(), ..Config::default() };
     let mut context = Context::default();
     context.request_id = "lambda-1".to_owned();
     context.deadline = u64::try_from(end.as_millis()).unwrap();
@@ -128,24 +115,15 @@ pub(crate) fn context(time: Duration, log_group: &str) -> Context {
 pub(crate) fn cases() -> BoxedStrategy<Case> {
     let late = prop_oneof![99 => Just(false), 1 => Just(true)];
     let group = prop_oneof![Just("/aws/lambda/it".to_owned()), Just("g".repeat(512))];
-    (
-        event::events(),
-        behaviour(),
-        place(),
-        replies(),
-        late,
-        group,
-    )
-        .prop_map(
-            |(event, behaviour, place, replies, is_late, log_group)| Case {
-                event,
-                behaviour,
-                place,
-                replies,
-                is_late,
-                log_group,
-            },
-        )
+    (event::events(), behaviour(), place(), replies(), late, group)
+        .prop_map(|(event, behaviour, place, replies, is_late, log_group)| Case {
+            event,
+            behaviour,
+            place,
+            replies,
+            is_late,
+            log_group,
+        })
         .boxed()
 }
 
@@ -168,8 +146,8 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 /// Text that may be too long for an answer, whether it is escaped in JSON or not.
 fn long_text() -> impl Strategy<Value = String> {
     let filling = select(&["\0", "\"", "\\", "\u{7f}", "\u{fffe}", "🦀", "ü", "x"][..]);
-    let long = (text(), filling, 0..10_000_usize)
-        .prop_map(|(head, filling, times)| head + &filling.repeat(times));
+    let long =
+        (text(), filling, 0..10_000_usize).prop_map(|(head, filling, times)| head + &filling.repeat(times));
     prop_oneof![3 => text(), 1 => long]
 }
 
@@ -188,43 +166,24 @@ fn place() -> impl Strategy<Value = Place> {
         1 => (0..9000_u64).prop_map(Some),
         1 => Just(None),
     ];
-    let expires =
-        prop_oneof![8 => Just(Some(7200)), 1 => (1..8000_u64).prop_map(Some), 1 => Just(None)];
+    let expires = prop_oneof![8 => Just(Some(7200)), 1 => (1..8000_u64).prop_map(Some), 1 => Just(None)];
     let is_open = prop_oneof![99 => Just(true), 1 => Just(false)];
-    let url =
-        (path, query, age, expires, is_open).prop_map(|(path, query, age, expires, is_open)| {
-            Place::Url {
-                path,
-                query,
-                age,
-                expires,
-                is_open,
-            }
-        });
+    let url = (path, query, age, expires, is_open)
+        .prop_map(|(path, query, age, expires, is_open)| Place::Url { path, query, age, expires, is_open });
     let secret = format!("?{SIGNATURE}");
     let nowhere = prop_oneof![
         text(),
         text().prop_map(move |text| format!("/{text}{secret}")),
-        select(
-            &[
-                "ftp://127.0.0.1/",
-                "http://",
-                "https://?",
-                "//127.0.0.1",
-                "mailto:x@y"
-            ][..]
-        )
-        .prop_map(|start| format!("{start}{SIGNATURE}")),
+        select(&["ftp://127.0.0.1/", "http://", "https://?", "//127.0.0.1", "mailto:x@y"][..])
+            .prop_map(|start| format!("{start}{SIGNATURE}")),
     ];
     prop_oneof![40 => url, 1 => nowhere.prop_map(Place::Nowhere)]
 }
 
 fn replies() -> impl Strategy<Value = Vec<Reply>> {
     let reply = |statuses: &'static [u16], delay: std::ops::Range<u64>| {
-        (select(statuses), delay).prop_map(|(status, delay)| Reply {
-            status,
-            delay: Duration::from_millis(delay),
-        })
+        (select(statuses), delay)
+            .prop_map(|(status, delay)| Reply { status, delay: Duration::from_millis(delay) })
     };
     let taken = reply(&[200, 201, 204], 0..300).boxed();
     let busy = reply(&[408, 429, 500, 502, 503, 504], 0..100).boxed();

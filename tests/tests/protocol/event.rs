@@ -73,15 +73,7 @@ fn request() -> BoxedStrategy<Value> {
         1 => text(),
     ];
     let kind = select(&["Create", "Create", "Update", "Delete"][..]);
-    let whole = (
-        kind,
-        stack,
-        request,
-        logical,
-        physical,
-        properties(),
-        properties(),
-    );
+    let whole = (kind, stack, request, logical, physical, properties(), properties());
     let field = prop_oneof![9 => usual(&FIELDS), 1 => text()];
     // The secret belongs to the properties; the envelope is no secret.
     let tear = prop_oneof![
@@ -123,20 +115,8 @@ fn properties() -> BoxedStrategy<Value> {
         1 => (0..4000_u32).prop_map(|seconds| seconds.to_string().into()),
         1 => json(),
     ];
-    let tear = (
-        select(
-            &[
-                "Size",
-                "Words",
-                "Mode",
-                "Nested",
-                "Password",
-                "Sise",
-                "ServiceTimeout",
-            ][..],
-        ),
-        value(),
-    );
+    let tear =
+        (select(&["Size", "Words", "Mode", "Nested", "Password", "Sise", "ServiceTimeout"][..]), value());
     let tears = prop_oneof![3 => Just(vec![]), 1 => vec(tear, 1..3)];
     let object = (timeout, tears).prop_map(|(timeout, tears)| {
         let mut properties = json!({
@@ -184,13 +164,8 @@ fn json() -> BoxedStrategy<Value> {
 
 /// Any text: empty, of all characters there are, of control characters, long.
 pub(crate) fn text() -> BoxedStrategy<String> {
-    let control = select(
-        &[
-            '\0', '\n', '\r', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{feff}',
-        ][..],
-    );
-    let characters =
-        vec(any::<char>(), 0..24).prop_map(|characters| characters.into_iter().collect());
+    let control = select(&['\0', '\n', '\r', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{feff}'][..]);
+    let characters = vec(any::<char>(), 0..24).prop_map(|characters| characters.into_iter().collect());
     let controls = vec(control, 0..12).prop_map(|characters| characters.into_iter().collect());
     let long = (any::<char>(), 1..1500_usize).prop_map(|(c, times)| c.to_string().repeat(times));
     prop_oneof![

@@ -87,9 +87,7 @@ impl Expected {
 impl Work {
     fn of(request: &Value) -> Self {
         let is_text = |name: &str| request[name].is_string();
-        let is_whole = ["StackId", "RequestId", "LogicalResourceId", "ResourceType"]
-            .into_iter()
-            .all(is_text)
+        let is_whole = ["StackId", "RequestId", "LogicalResourceId", "ResourceType"].into_iter().all(is_text)
             && (request["ServiceToken"].is_null() || is_text("ServiceToken"));
         let id = request["PhysicalResourceId"].as_str().unwrap_or_default();
         let is_readable = || {
@@ -134,10 +132,7 @@ impl Sending {
     pub(crate) fn of(case: &Case) -> Self {
         const ATTEMPTS: usize = 6;
         let is_open = matches!(case.place, Place::Url { is_open: true, .. });
-        let end = case
-            .replies
-            .iter()
-            .position(|reply| !reply.is_worth_a_retry());
+        let end = case.replies.iter().position(|reply| !reply.is_worth_a_retry());
         let attempts = end.unwrap_or(case.replies.len()) + 1;
         let end = match end.map(|at| &case.replies[at]) {
             _ if !is_open || attempts > ATTEMPTS => End::Unreachable,
@@ -149,17 +144,9 @@ impl Sending {
         // The pauses double from 0.2 s on.
         let pauses = Duration::from_millis(200) * ((1 << (attempts - 1)) - 1);
         // Of an invocation's time a quarter is kept back; a fifth of that is the handler's too, a tenth nobody's.
-        let of_time = if case.behaviour.never_ends() {
-            0.175
-        } else {
-            0.975
-        };
+        let of_time = if case.behaviour.never_ends() { 0.175 } else { 0.975 };
         let margin = Duration::from_millis(450);
         let is_in_time = delays + pauses + margin <= case.time().mul_f64(of_time);
-        Self {
-            attempts,
-            end,
-            is_in_time,
-        }
+        Self { attempts, end, is_in_time }
     }
 }

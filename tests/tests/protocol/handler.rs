@@ -36,10 +36,7 @@ pub(crate) enum Behaviour {
 
 impl Behaviour {
     pub(crate) fn never_ends(&self) -> bool {
-        matches!(
-            self,
-            Self::NeverEnds | Self::DiesHard | Self::ConstructionNeverEnds
-        )
+        matches!(self, Self::NeverEnds | Self::DiesHard | Self::ConstructionNeverEnds)
     }
 
     pub(crate) fn can_be_constructed(&self) -> bool {
@@ -60,11 +57,9 @@ impl Behaviour {
 
     async fn work(&self) -> anyhow::Result<Attributes> {
         match self {
-            Self::Succeeds(attributes) => Ok(attributes
-                .iter()
-                .fold(Attributes::default(), |all, (name, value)| {
-                    all.with(name, value)
-                })),
+            Self::Succeeds(attributes) => {
+                Ok(attributes.iter().fold(Attributes::default(), |all, (name, value)| all.with(name, value)))
+            }
             Self::Fails(causes) => {
                 let mut causes = causes.iter().rev().cloned();
                 let root = anyhow!(causes.next().unwrap_or_default());
@@ -151,16 +146,10 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    pub(crate) async fn construct(
-        behaviour: &Behaviour,
-        calls: &Arc<Mutex<Calls>>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn construct(behaviour: &Behaviour, calls: &Arc<Mutex<Calls>>) -> anyhow::Result<Self> {
         calls.lock().unwrap().constructed += 1;
         behaviour.construct().await?;
-        Ok(Self {
-            behaviour: behaviour.clone(),
-            calls: Arc::clone(calls),
-        })
+        Ok(Self { behaviour: behaviour.clone(), calls: Arc::clone(calls) })
     }
 
     async fn work<P>(&self, kind: &'static str, request: Request<P>) -> anyhow::Result<Attributes> {

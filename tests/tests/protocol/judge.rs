@@ -58,11 +58,7 @@ pub(crate) fn judge(case: &Case, seen: &Seen) -> anyhow::Result<Option<Made>> {
         Expected::Nothing => {
             ensure!(inbox.puts.is_empty(), "nobody was to be answered");
             ensure!(calls.constructed == 0, "nothing was to be begun");
-            ensure!(
-                seen.result.is_ok(),
-                "another delivery can't help: {:?}",
-                seen.result
-            );
+            ensure!(seen.result.is_ok(), "another delivery can't help: {:?}", seen.result);
             Ok(None)
         }
         Expected::Notice => {
@@ -80,11 +76,7 @@ pub(crate) fn judge(case: &Case, seen: &Seen) -> anyhow::Result<Option<Made>> {
                     let id = made.clone().or_else(|| to.physical_id.clone());
                     let call = called(Called::For(kind, ids, id.unwrap_or_default()));
                     let unanswered = inbox.puts.is_empty() && to.physical_id.is_none();
-                    ensure!(
-                        calls.calls == call || unanswered,
-                        "{:?}, not {call:?}",
-                        calls.calls
-                    );
+                    ensure!(calls.calls == call || unanswered, "{:?}, not {call:?}", calls.calls);
                     ensure!(calls.constructed == 1, "the handler was not made");
                 }
                 Work::Called(_) => {}
@@ -131,16 +123,9 @@ fn sending(case: &Case, to: &To, seen: &Seen) -> anyhow::Result<()> {
     } else if sending.is_in_time && !to.is_late {
         ensure!(inbox.puts.len() == sending.attempts, "too few: {said}");
         let accepted = usize::from(sending.end == End::Accepted);
-        ensure!(
-            inbox.accepted == accepted,
-            "{} accepted: {said}",
-            inbox.accepted
-        );
+        ensure!(inbox.accepted == accepted, "{} accepted: {said}", inbox.accepted);
         let is_told = sending.end == End::Accepted;
-        ensure!(
-            seen.result.is_ok() == is_told,
-            "what Lambda was told: {said}"
-        );
+        ensure!(seen.result.is_ok() == is_told, "what Lambda was told: {said}");
     }
     Ok(())
 }
@@ -148,19 +133,9 @@ fn sending(case: &Case, to: &To, seen: &Seen) -> anyhow::Result<()> {
 /// What CloudFormation and S3 demand of every answer.
 fn envelope(put: &Put, to: &To, seen: &Seen) -> anyhow::Result<()> {
     ensure!(put.method == "PUT", "the method");
-    ensure!(
-        seen.url.ends_with(&put.path_and_query),
-        "not what was signed: {}",
-        seen.url
-    );
-    ensure!(
-        put.path_and_query.len() > seen.url.len() - 24,
-        "not all that was signed"
-    );
-    ensure!(
-        put.content_length == Some(put.body.len().to_string()),
-        "its length"
-    );
+    ensure!(seen.url.ends_with(&put.path_and_query), "not what was signed: {}", seen.url);
+    ensure!(put.path_and_query.len() > seen.url.len() - 24, "not all that was signed");
+    ensure!(put.content_length == Some(put.body.len().to_string()), "its length");
     ensure!(put.unwanted.is_empty(), "its headers");
     let text = str::from_utf8(&put.body)?;
     is_discreet(text)?;
@@ -174,20 +149,13 @@ fn envelope(put: &Put, to: &To, seen: &Seen) -> anyhow::Result<()> {
         None => ensure!((1..=1024).contains(&id.len()), "{} bytes of id", id.len()),
     }
     let room = room(to, id);
-    ensure!(
-        room < 0 || text.len() <= MAX,
-        "{} bytes, room for {room}",
-        text.len()
-    );
+    ensure!(room < 0 || text.len() <= MAX, "{} bytes, room for {room}", text.len());
     match (body["Status"].as_str(), body.get("Reason")) {
         (Some("SUCCESS"), None) => ensure!(body["Data"].is_object(), "no attributes"),
         (Some("FAILED"), Some(Value::String(reason))) => {
             ensure!(!reason.trim().is_empty(), "an empty reason");
             ensure!(!reason.contains(char::is_control), "a control character");
-            ensure!(
-                room < 1000 || reason.ends_with("Lambda request lambda-1)"),
-                "no place"
-            );
+            ensure!(room < 1000 || reason.ends_with("Lambda request lambda-1)"), "no place");
         }
         _ => anyhow::bail!("neither a success nor a failure with its reason"),
     }
@@ -206,12 +174,9 @@ fn room(to: &To, id: &str) -> isize {
 /// The attributes, if the work ends well.
 fn attributes(behaviour: &Behaviour) -> Option<BTreeMap<&str, &str>> {
     match behaviour {
-        Behaviour::Succeeds(attributes) => Some(
-            attributes
-                .iter()
-                .map(|(name, value)| (*name, value.as_str()))
-                .collect(),
-        ),
+        Behaviour::Succeeds(attributes) => {
+            Some(attributes.iter().map(|(name, value)| (*name, value.as_str())).collect())
+        }
         Behaviour::ItsTaskPanics { waits: false } => Some(BTreeMap::new()),
         _ => None,
     }
@@ -238,18 +203,13 @@ fn outcome(case: &Case, put: &Put, to: &To, work: &Work) -> anyhow::Result<()> {
         });
         let bytes = body.to_string().len();
         if bytes > MAX {
-            head = format!(
-                "the attributes make an answer of {bytes} bytes; CloudFormation takes {MAX}"
-            );
+            head = format!("the attributes make an answer of {bytes} bytes; CloudFormation takes {MAX}");
             attributes = None;
         }
     }
     if let Some(attributes) = attributes {
         ensure!(body["Status"] == "SUCCESS", "it was done");
-        ensure!(
-            body["Data"] == json!(attributes),
-            "not its attributes: {attributes:?}"
-        );
+        ensure!(body["Data"] == json!(attributes), "not its attributes: {attributes:?}");
         return Ok(());
     }
     ensure!(body["Status"] == "FAILED", "it was not done");
@@ -282,7 +242,5 @@ fn head(behaviour: &Behaviour) -> String {
 
 fn clean(text: &str) -> String {
     let is_bad = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    text.chars()
-        .map(|c| if is_bad(c) { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if is_bad(c) { ' ' } else { c }).collect()
 }

@@ -55,9 +55,7 @@ pub(crate) fn elsewhere() -> String {
 
 fn write(bytes: &[u8]) {
     let append = |log: &Mutex<Vec<u8>>| {
-        log.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
+        log.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
     };
     if LOG.try_with(|log| append(log)).is_err() {
         append(&ELSEWHERE);

@@ -87,10 +87,7 @@ async fn a_callback_that_takes_a_connection_and_hangs_is_asked_again() {
         let (mut answers, _) = listener.accept().await.unwrap();
         let mut read = vec![0; 4096];
         let bytes = answers.read(&mut read).await.unwrap();
-        answers
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        answers.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         drop(hangs);
         String::from_utf8_lossy(&read[..bytes]).into_owned()
     };

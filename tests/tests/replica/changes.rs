@@ -9,9 +9,7 @@ use crate::world::{STREAM, Wanted, World, distinct, rule, told};
 #[tokio::test]
 async fn rows_are_written_as_they_are_after_a_change_and_before_it() {
     let mut world = World::running().await;
-    world
-        .say("INSERT INTO orders VALUES (1, 7), (2, NULL)")
-        .await;
+    world.say("INSERT INTO orders VALUES (1, 7), (2, NULL)").await;
     world.say("UPDATE orders SET amount = 9 WHERE id = 1").await;
     world.say("DELETE FROM orders WHERE id = 2").await;
     let rows = world.rows(4).await;
@@ -31,10 +29,7 @@ async fn rows_are_written_as_they_are_after_a_change_and_before_it() {
     assert_eq!(stream.last().unwrap().0, "shop.orders");
     // The same transaction, and then another one.
     assert_eq!(metadata(0, "transaction-id"), metadata(1, "transaction-id"));
-    assert_ne!(
-        metadata(0, "transaction-record-id"),
-        metadata(1, "transaction-record-id")
-    );
+    assert_ne!(metadata(0, "transaction-record-id"), metadata(1, "transaction-record-id"));
     assert!(metadata(2, "transaction-id").as_u64() > metadata(1, "transaction-id").as_u64());
 }
 
@@ -63,10 +58,7 @@ async fn only_the_tables_that_the_mappings_select_are_written() {
         world.say(&format!("INSERT INTO {table} VALUES (1)")).await;
     }
     let rows = world.rows(2).await;
-    let tables: Vec<_> = rows
-        .iter()
-        .map(|row| &row["metadata"]["table-name"])
-        .collect();
+    let tables: Vec<_> = rows.iter().map(|row| &row["metadata"]["table-name"]).collect();
     assert_eq!(tables, ["items", "orders"]);
 }
 
@@ -100,21 +92,12 @@ async fn values_keep_their_meaning() {
 
 #[tokio::test]
 async fn large_numbers_are_rounded_unless_they_are_to_be_exact() {
-    let mut world = World::new(
-        Wanted::default(),
-        &["CREATE TABLE t (id BIGINT PRIMARY KEY)"],
-    )
-    .await;
+    let mut world = World::new(Wanted::default(), &["CREATE TABLE t (id BIGINT PRIMARY KEY)"]).await;
     world.start().await;
-    world
-        .say("INSERT INTO t VALUES (999999999999999), (1234567890123456789)")
-        .await;
+    world.say("INSERT INTO t VALUES (999999999999999), (1234567890123456789)").await;
     let rows = world.rows(2).await;
     assert_eq!(rows[0]["data"].to_string(), r#"{"id":999999999999999}"#);
-    assert_eq!(
-        rows[1]["data"].to_string(),
-        r#"{"id":1.2345678901234568e+18}"#
-    );
+    assert_eq!(rows[1]["data"].to_string(), r#"{"id":1.2345678901234568e+18}"#);
 }
 
 #[tokio::test]
@@ -148,16 +131,10 @@ async fn a_start_at_a_position_begins_there() {
     let mut conn = world.server.connect().await.unwrap();
     let position = stage::replica::binlog::head(&mut conn).await.unwrap();
     world.say("INSERT INTO orders VALUES (2, 2)").await;
-    world.begin(
-        "start-replication",
-        &json!({ "CdcStartPosition": position.to_string() }),
-    );
+    world.begin("start-replication", &json!({ "CdcStartPosition": position.to_string() }));
     let rows = world.rows(1).await;
     assert_eq!(rows[0]["data"]["id"], 2);
-    assert_eq!(
-        world.dms.runs(&world.task)[0].from,
-        Some(position.to_string())
-    );
+    assert_eq!(world.dms.runs(&world.task)[0].from, Some(position.to_string()));
 }
 
 #[tokio::test]
@@ -172,31 +149,19 @@ async fn a_checkpoint_is_a_position_for_another_task() {
 
     let old = world.described();
     let mut input = json!({ "ReplicationTaskIdentifier": "replacement" });
-    for name in [
-        "MigrationType",
-        "SourceEndpointArn",
-        "TargetEndpointArn",
-        "ReplicationInstanceArn",
-        "TableMappings",
-    ] {
+    for name in
+        ["MigrationType", "SourceEndpointArn", "TargetEndpointArn", "ReplicationInstanceArn", "TableMappings"]
+    {
         input[name] = old[name].clone();
     }
     let made = world.dms.call("CreateReplicationTask", &input).unwrap();
     world.call("DeleteReplicationTask", &json!({})).unwrap();
     assert_eq!(world.dms.checkpoint(&world.task), None);
-    let arn = made["ReplicationTask"]["ReplicationTaskArn"]
-        .as_str()
-        .unwrap();
+    let arn = made["ReplicationTask"]["ReplicationTaskArn"].as_str().unwrap();
     world.task = replication::task::Arn::new(arn);
-    world.begin(
-        "start-replication",
-        &json!({ "CdcStartPosition": checkpoint }),
-    );
+    world.begin("start-replication", &json!({ "CdcStartPosition": checkpoint }));
     let rows = world.rows(2).await;
-    let ids: Vec<_> = distinct(&rows)
-        .iter()
-        .map(|row| row["data"]["id"].clone())
-        .collect();
+    let ids: Vec<_> = distinct(&rows).iter().map(|row| row["data"]["id"].clone()).collect();
     assert_eq!(ids, [1, 2]);
 }
 

@@ -8,8 +8,7 @@ use crate::world::{Wanted, World, distinct};
 
 fn amounts(rows: &[Value]) -> Vec<u64> {
     let rows = distinct(rows).into_iter();
-    rows.map(|row| row["data"]["amount"].as_u64().unwrap())
-        .collect()
+    rows.map(|row| row["data"]["amount"].as_u64().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -18,13 +17,9 @@ async fn what_happens_while_a_task_rests_is_written_when_it_resumes() {
     world.say("INSERT INTO orders VALUES (1, 0)").await;
     for round in 0..3_u64 {
         let (running, resting) = (round * 2 + 1, round * 2 + 2);
-        world
-            .say(&format!("UPDATE orders SET amount = {running}"))
-            .await;
+        world.say(&format!("UPDATE orders SET amount = {running}")).await;
         world.stop().await;
-        world
-            .say(&format!("UPDATE orders SET amount = {resting}"))
-            .await;
+        world.say(&format!("UPDATE orders SET amount = {resting}")).await;
         world.resume().await;
     }
     let rows = world.rows(7).await;
@@ -42,17 +37,10 @@ async fn a_resume_may_repeat_what_was_written_last() {
     world.resume().await;
     world.say("UPDATE orders SET amount = 2").await;
     let rows = world.rows(2).await;
-    let of = |name: &str| {
-        rows.iter()
-            .map(|row| row["metadata"][name].clone())
-            .collect::<Vec<_>>()
-    };
+    let of = |name: &str| rows.iter().map(|row| row["metadata"][name].clone()).collect::<Vec<_>>();
     assert_eq!(rows.len(), 3);
     assert_eq!(of("transaction-id")[0], of("transaction-id")[1]);
-    assert_eq!(
-        of("transaction-record-id")[0],
-        of("transaction-record-id")[1]
-    );
+    assert_eq!(of("transaction-record-id")[0], of("transaction-record-id")[1]);
     assert_eq!(amounts(&rows), [1, 2]);
 }
 
@@ -81,9 +69,7 @@ async fn a_restart_of_the_database_costs_nothing_but_time() {
         }
         world.server.restart().await.unwrap();
         world.reconnect().await;
-        world
-            .say(&format!("UPDATE orders SET amount = {round}"))
-            .await;
+        world.say(&format!("UPDATE orders SET amount = {round}")).await;
         world.rows(round).await;
         assert_eq!(world.dms.status(&world.task), Some(TaskStatus::Running));
     }
@@ -108,9 +94,7 @@ async fn a_task_stops_though_the_database_is_down() {
 #[tokio::test]
 async fn rows_that_kinesis_refuses_are_put_again() {
     let mut world = World::running().await;
-    world
-        .kinesis
-        .fail_next("ProvisionedThroughputExceededException");
+    world.kinesis.fail_next("ProvisionedThroughputExceededException");
     world.kinesis.fail_next("InternalFailure");
     world.say("INSERT INTO orders VALUES (1, 1)").await;
     world.say("UPDATE orders SET amount = 2").await;
@@ -120,9 +104,7 @@ async fn rows_that_kinesis_refuses_are_put_again() {
 #[tokio::test]
 async fn rows_that_kinesis_refuses_at_a_stop_come_with_the_next_run() {
     let mut world = World::running().await;
-    world
-        .kinesis
-        .fail_next("ProvisionedThroughputExceededException");
+    world.kinesis.fail_next("ProvisionedThroughputExceededException");
     world.say("INSERT INTO orders VALUES (1, 1)").await;
     world.stop().await;
     world.resume().await;
@@ -151,11 +133,7 @@ async fn a_log_that_was_purged_fails_the_task_with_error_1236() {
     }
     assert_eq!(world.written("data").len(), 1);
     let runs = world.dms.runs(&world.task);
-    assert!(
-        runs[1..]
-            .iter()
-            .all(|run| run.start_type == StartType::Resume)
-    );
+    assert!(runs[1..].iter().all(|run| run.start_type == StartType::Resume));
 }
 
 /// Ends the log's file, and deletes all but the new one. What somebody still reads stays for a moment.
@@ -169,10 +147,7 @@ async fn purge(admin: &mut mysql_async::Conn) {
         if files.len() == 1 {
             return;
         }
-        admin
-            .query_drop(format!("PURGE BINARY LOGS TO '{last}'"))
-            .await
-            .unwrap();
+        admin.query_drop(format!("PURGE BINARY LOGS TO '{last}'")).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("the log can't be purged");
@@ -193,10 +168,7 @@ async fn a_stream_that_is_gone_fails_the_task() {
 #[tokio::test]
 async fn a_place_that_cannot_be_found_is_refused_and_never_becomes_now() {
     let world = World::new(Wanted::default(), &[]).await;
-    for (name, value) in [
-        ("CdcStartPosition", json!("yesterday")),
-        ("CdcStartTime", json!(1_795_255_200)),
-    ] {
+    for (name, value) in [("CdcStartPosition", json!("yesterday")), ("CdcStartTime", json!(1_795_255_200))] {
         let mut start = json!({ "StartReplicationTaskType": "start-replication" });
         start[name] = value;
         let refused = world.call("StartReplicationTask", &start).unwrap_err();

@@ -13,11 +13,7 @@ const TABLES: [&str; 4] = [
 ];
 
 fn loads(migration_type: &'static str) -> Wanted {
-    Wanted {
-        migration_type,
-        settings: json!({}),
-        ..Wanted::default()
-    }
+    Wanted { migration_type, settings: json!({}), ..Wanted::default() }
 }
 
 #[tokio::test]
@@ -44,9 +40,7 @@ async fn changes_follow_a_load_and_are_not_loaded_again() {
     let mut world = World::new(loads("full-load-and-cdc"), &TABLES).await;
     world.start().await;
     world.rows(3).await;
-    world
-        .say("UPDATE orders SET at = FROM_UNIXTIME(1000000001)")
-        .await;
+    world.say("UPDATE orders SET at = FROM_UNIXTIME(1000000001)").await;
     world.rows(4).await;
     world.stop().await;
     world.say("INSERT INTO items VALUES (3)").await;

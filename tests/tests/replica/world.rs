@@ -56,31 +56,20 @@ pub(crate) fn rule(id: u8, action: &str, table: &str) -> Value {
 impl World {
     /// One in which these statements were said before the task was made, which is ready.
     pub(crate) async fn new(wanted: Wanted, statements: &[&str]) -> Self {
-        let options = Options {
-            database: Some("shop".to_owned()),
-            ..Options::default()
-        };
+        let options = Options { database: Some("shop".to_owned()), ..Options::default() };
         let server = MysqlServer::start(options).await.unwrap();
         let mut conn = server.connect().await.unwrap();
         conn.query_drop("USE shop").await.unwrap();
         for statement in statements {
             conn.query_drop(*statement).await.unwrap();
         }
-        let (kinesis, secrets) =
-            tokio::try_join!(Kinesis::start(), SecretsManager::start()).unwrap();
+        let (kinesis, secrets) = tokio::try_join!(Kinesis::start(), SecretsManager::start()).unwrap();
         kinesis.add(STREAM);
         secrets.keep(SECRET, Secret::Text(server.secret().to_string()));
         let dms = Dms::new(Pace::immediate());
         dms.replicates(kinesis.endpoint(), secrets.endpoint());
         let task = make_task(&dms, &wanted);
-        Self {
-            server,
-            kinesis,
-            dms,
-            task,
-            conn,
-            _secrets: secrets,
-        }
+        Self { server, kinesis, dms, task, conn, _secrets: secrets }
     }
 
     /// One whose task follows `shop.orders (id INT PRIMARY KEY, amount INT)`, and runs.
@@ -133,7 +122,8 @@ impl World {
 
     /// The task, as DMS describes it.
     pub(crate) fn described(&self) -> Value {
-        let input = json!({ "Filters": [{ "Name": "replication-task-arn", "Values": [self.task.as_str()] }] });
+        let input =
+            json!({ "Filters": [{ "Name": "replication-task-arn", "Values": [self.task.as_str()] }] });
         let mut answer = self.dms.call("DescribeReplicationTasks", &input).unwrap();
         answer["ReplicationTasks"][0].take()
     }
@@ -165,9 +155,7 @@ impl World {
     pub(crate) fn written(&self, record_type: &str) -> Vec<Value> {
         let records = self.kinesis.records(STREAM).into_iter();
         let records = records.map(|(_, record)| record);
-        records
-            .filter(|record| record["metadata"]["record-type"] == record_type)
-            .collect()
+        records.filter(|record| record["metadata"]["record-type"] == record_type).collect()
     }
 }
 
@@ -175,11 +163,7 @@ impl World {
 pub(crate) fn distinct(records: &[Value]) -> Vec<&Value> {
     let id = |record: &Value| {
         let of = |name: &str| record["metadata"][name].clone();
-        (
-            of("transaction-id"),
-            of("transaction-record-id"),
-            record["data"].clone(),
-        )
+        (of("transaction-id"), of("transaction-record-id"), record["data"].clone())
     };
     let mut seen = Vec::new();
     let mut firsts = Vec::new();
@@ -196,12 +180,7 @@ pub(crate) fn distinct(records: &[Value]) -> Vec<&Value> {
 pub(crate) fn told(records: &[&Value]) -> Vec<Value> {
     let tell = |record: &&Value| {
         let of = |name: &str| record["metadata"][name].clone();
-        json!([
-            of("operation"),
-            of("table-name"),
-            record["before"],
-            record["data"]
-        ])
+        json!([of("operation"), of("table-name"), record["before"], record["data"]])
     };
     records.iter().map(tell).collect()
 }
@@ -211,17 +190,13 @@ fn make_task(dms: &Dms, wanted: &Wanted) -> Arn {
     let instance = dms.add_instance("instance");
     let endpoint = |name: &str, side: &str, more: Value| {
         let mut input = json!({ "EndpointIdentifier": name, "EndpointType": side });
-        input
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = dms.call("CreateEndpoint", &input).unwrap();
         let arn = Arn::new(answer["Endpoint"]["EndpointArn"].as_str().unwrap());
         dms.connect(&arn, &instance);
         arn
     };
-    let source =
-        json!({ "EngineName": "aurora", "MySQLSettings": { "SecretsManagerSecretId": SECRET } });
+    let source = json!({ "EngineName": "aurora", "MySQLSettings": { "SecretsManagerSecretId": SECRET } });
     let target = json!({ "EngineName": "kinesis", "KinesisSettings": wanted.kinesis });
     let input = json!({
         "ReplicationTaskIdentifier": "orders",
@@ -233,9 +208,5 @@ fn make_task(dms: &Dms, wanted: &Wanted) -> Arn {
         "ReplicationTaskSettings": wanted.settings.to_string(),
     });
     let answer = dms.call("CreateReplicationTask", &input).unwrap();
-    Arn::new(
-        answer["ReplicationTask"]["ReplicationTaskArn"]
-            .as_str()
-            .unwrap(),
-    )
+    Arn::new(answer["ReplicationTask"]["ReplicationTaskArn"].as_str().unwrap())
 }

@@ -25,17 +25,13 @@ async fn aws(cloud: &Cloud, arguments: &[&str]) -> String {
 /// One of the programs that deploy, and what it says, having gone well.
 async fn operate(cloud: &Cloud, command: &str, parameters: &Value) -> Vec<String> {
     let mut watch = Watch::default();
-    let said = cloud
-        .operate(command, parameters, &[], &mut watch, &mut |_| {})
-        .await
-        .unwrap();
+    let said = cloud.operate(command, parameters, &[], &mut watch, &mut |_| {}).await.unwrap();
     assert!(said.well, "{}", said.lines.join("\n"));
     said.lines
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read_and_the_writer_writes()
- {
+async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read_and_the_writer_writes() {
     let cloud = Cloud::start_at(Pace::immediate()).await.unwrap();
     let mut play = Play::new(cloud).await.unwrap();
     play.database(&mut |_| {}).await.unwrap();
@@ -45,25 +41,16 @@ async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read
     let parameters = json!({ "SslCa": cloud.rds.ca_pem(), "MaximumRetryAttempts": 1 });
     operate(cloud, "deploy-examples", &parameters).await;
     let again = operate(cloud, "deploy-examples", &parameters).await;
-    assert!(
-        again.iter().any(|it| it.contains("nothing to change")),
-        "{again:?}"
-    );
+    assert!(again.iter().any(|it| it.contains("nothing to change")), "{again:?}");
     let outputs = cloud.outputs(EXAMPLES).await.unwrap();
     let stream = cloud.outputs("sluice-stream").await.unwrap();
     let stream = &stream["StreamName"];
 
     let writer = &outputs["RowWriterFunctionName"];
     let written = cloud.invoke(writer, &json!({ "rows": 2 })).await.unwrap();
-    assert_eq!(
-        written,
-        json!({ "inserted": 2, "updated": 2, "deleted": 2 })
-    );
+    assert_eq!(written, json!({ "inserted": 2, "updated": 2, "deleted": 2 }));
 
-    let (old, new) = (
-        json!({ "id": 641, "word": "hello" }),
-        json!({ "id": 641, "word": "bye" }),
-    );
+    let (old, new) = (json!({ "id": 641, "word": "hello" }), json!({ "id": 641, "word": "bye" }));
     let other = record("insert", json!({ "data": { "id": 642 } }));
     let stream = format!("--stream-name={stream}");
     let mut numbers = Vec::new();
@@ -96,11 +83,7 @@ async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read
         };
         cloud.look(EXAMPLES, &mut watch, &mut keep).await.unwrap();
     }
-    assert_eq!(
-        shown(&log, r#"insert {"id":641,"word":"hello"}"#),
-        1,
-        "{log:#?}"
-    );
+    assert_eq!(shown(&log, r#"insert {"id":641,"word":"hello"}"#), 1, "{log:#?}");
     assert_eq!(shown(&log, r#""id":642"#), 0, "{log:#?}");
 
     // What could not be read was tried again and put aside, without its neighbours.
@@ -123,10 +106,7 @@ async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read
 
     // The examples sit in the database's network, and go before it.
     let said = operate(cloud, "destroy", &json!({})).await;
-    let ends: Vec<&str> = said
-        .iter()
-        .filter_map(|line| line.split_once(": DELETE_COMPLETE"))
-        .map(|(stack, _)| stack)
-        .collect();
+    let ends: Vec<&str> =
+        said.iter().filter_map(|line| line.split_once(": DELETE_COMPLETE")).map(|(stack, _)| stack).collect();
     assert_eq!(ends, [EXAMPLES, "sluice-stream", "sluice-database"]);
 }

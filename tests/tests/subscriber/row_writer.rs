@@ -10,10 +10,7 @@ const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:master-A
 
 #[tokio::test]
 async fn rows_are_inserted_updated_and_deleted_in_a_table_of_their_own() {
-    let options = Options {
-        database: Some("blog".to_owned()),
-        ..Options::default()
-    };
+    let options = Options { database: Some("blog".to_owned()), ..Options::default() };
     let server = MysqlServer::start(options).await.unwrap();
     let secrets = SecretsManager::start().await.unwrap();
     secrets.keep(ARN, Secret::Text(server.secret().to_string()));
@@ -28,10 +25,7 @@ async fn rows_are_inserted_updated_and_deleted_in_a_table_of_their_own() {
     let writer = Function::start("row-writer", &environment).await.unwrap();
 
     let written = writer.invoke(json!({ "rows": 3 })).await.unwrap();
-    assert_eq!(
-        written,
-        json!({ "inserted": 3, "updated": 3, "deleted": 3 })
-    );
+    assert_eq!(written, json!({ "inserted": 3, "updated": 3, "deleted": 3 }));
     let written = writer.invoke(json!({})).await.unwrap();
     assert_eq!(written["inserted"], 10, "as many as one sees at a glance");
     let mut admin = server.admin().await.unwrap();
@@ -40,10 +34,7 @@ async fn rows_are_inserted_updated_and_deleted_in_a_table_of_their_own() {
         .await
         .unwrap();
     assert_eq!(next, Some(14), "rows were really there");
-    let left: Option<u64> = admin
-        .query_first("SELECT COUNT(*) FROM blog.sluice_probe")
-        .await
-        .unwrap();
+    let left: Option<u64> = admin.query_first("SELECT COUNT(*) FROM blog.sluice_probe").await.unwrap();
     assert_eq!(left, Some(0));
 
     for wrong in [json!({ "rows": 0 }), json!({ "rows": 1001 })] {

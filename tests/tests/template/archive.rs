@@ -22,9 +22,7 @@ fn the_outputs_of_the_stream_are_what_the_archive_asks_for() {
         assert_eq!(output, parameter, "they have one name");
         // What one template lets through, the other takes.
         let takes = archive.get("Parameters", parameter)["AllowedPattern"].clone();
-        let gives = stream
-            .section("Parameters")
-            .find(|(name, _)| *name == parameter);
+        let gives = stream.section("Parameters").find(|(name, _)| *name == parameter);
         if let Some((_, gives)) = gives {
             let (gives, takes) = (gives["AllowedPattern"].as_str(), takes.as_str());
             let bare = |pattern: &str| pattern.trim_matches(['^', '$', '?', '(', ')']).to_owned();
@@ -42,10 +40,7 @@ fn the_outputs_of_the_stream_are_what_the_archive_asks_for() {
     }
     for (parameter, said) in archive.section("Parameters") {
         let given = handed_over.contains(&parameter);
-        assert!(
-            given || said.get("Default").is_some(),
-            "nobody gives {parameter}"
-        );
+        assert!(given || said.get("Default").is_some(), "nobody gives {parameter}");
     }
 }
 
@@ -71,10 +66,7 @@ fn the_files_are_compressed_by_day_and_hold_a_record_a_line() {
             "Parameters": [{ "ParameterName": "Delimiter", "ParameterValue": "\\n" }],
         }])
     );
-    assert_eq!(
-        archive.get("Parameters", "AppendNewline")["Default"],
-        "true"
-    );
+    assert_eq!(archive.get("Parameters", "AppendNewline")["Default"], "true");
     // A record of several lines would not be one.
     let stream = Template::read("stream.yaml");
     let format = stream.get("Parameters", "MessageFormat");
@@ -94,9 +86,7 @@ fn failed_deliveries_are_logged_where_the_role_may_write() {
         })
     );
     let role = &archive.resource("DeliveryRole")["Properties"]["Policies"];
-    let logs = statements(role)
-        .into_iter()
-        .find(|it| actions(it) == ["logs:PutLogEvents"]);
+    let logs = statements(role).into_iter().find(|it| actions(it) == ["logs:PutLogEvents"]);
     let group = json!({ "Fn::GetAtt": ["DeliveryLogGroup", "Arn"] });
     assert_eq!(logs.unwrap()["Resource"], group);
 }
@@ -128,10 +118,7 @@ fn nobody_comes_to_the_bucket_without_tls() {
     assert_eq!(statements.len(), 1);
     assert_eq!(statements[0]["Effect"], "Deny");
     assert_eq!(statements[0]["Principal"], "*");
-    assert_eq!(
-        statements[0]["Condition"],
-        json!({ "Bool": { "aws:SecureTransport": "false" } })
-    );
+    assert_eq!(statements[0]["Condition"], json!({ "Bool": { "aws:SecureTransport": "false" } }));
     assert_eq!(
         statements[0]["Resource"],
         json!([{ "Fn::GetAtt": ["Bucket", "Arn"] }, { "Fn::Sub": "${Bucket.Arn}/*" }])
@@ -152,12 +139,7 @@ fn firehose_is_let_in_on_behalf_of_this_account_and_only_to_read_and_to_add() {
     );
     for statement in statements(&role["Policies"]) {
         for action in actions(statement) {
-            assert!(
-                !["Delete", "PutRecord", "PutBucket"]
-                    .iter()
-                    .any(|it| action.contains(it)),
-                "{action}"
-            );
+            assert!(!["Delete", "PutRecord", "PutBucket"].iter().any(|it| action.contains(it)), "{action}");
             if action.starts_with("kms:") {
                 let service = &statement["Condition"]["StringEquals"]["kms:ViaService"];
                 assert!(service.is_object(), "{statement}");
@@ -171,10 +153,7 @@ fn files_age_and_leave_only_if_somebody_says_when() {
     let archive = archive();
     let bucket = &archive.resource("Bucket")["Properties"];
     let age = &bucket["LifecycleConfiguration"]["Rules"][0];
-    assert_eq!(
-        age["Transitions"][0]["TransitionInDays"],
-        json!({ "Ref": "TransitionDays" })
-    );
+    assert_eq!(age["Transitions"][0]["TransitionInDays"], json!({ "Ref": "TransitionDays" }));
     assert_eq!(
         age["ExpirationInDays"],
         json!({ "Fn::If": ["Expires", { "Ref": "ExpirationDays" }, { "Ref": "AWS::NoValue" }] })
@@ -186,10 +165,7 @@ fn files_age_and_leave_only_if_somebody_says_when() {
 fn records_that_come_in_and_do_not_go_out_are_an_alarm() {
     let archive = archive();
     let metrics = &archive.resource("StalledAlarm")["Properties"]["Metrics"];
-    assert_eq!(
-        metrics[0]["Expression"],
-        "IF(FILL(incoming, 0) > 0 AND FILL(delivered, 0) == 0, 1, 0)"
-    );
+    assert_eq!(metrics[0]["Expression"], "IF(FILL(incoming, 0) > 0 AND FILL(delivered, 0) == 0, 1, 0)");
     let ids = [&metrics[1]["Id"], &metrics[2]["Id"]];
     assert_eq!(ids, ["incoming", "delivered"]);
     // No file collects for longer than one period, so that a period without any is a period without delivery.

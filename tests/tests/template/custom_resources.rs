@@ -53,14 +53,10 @@ fn resolved(template: &Template, property: &str, value: &Value) -> Value {
         };
     }
     match value {
-        Value::Object(entries) => entries
-            .iter()
-            .map(|(name, value)| (name.clone(), resolved(template, name, value)))
-            .collect(),
-        Value::Array(all) => all
-            .iter()
-            .map(|value| resolved(template, property, value))
-            .collect(),
+        Value::Object(entries) => {
+            entries.iter().map(|(name, value)| (name.clone(), resolved(template, name, value))).collect()
+        }
+        Value::Array(all) => all.iter().map(|value| resolved(template, property, value)).collect(),
         scalar => json!(text(scalar)),
     }
 }
@@ -70,8 +66,7 @@ pub(super) fn properties(template: &Template, resource: &str) -> Value {
     let mut all = template.resource(resource)["Properties"].clone();
     let own = all.as_object_mut().unwrap();
     for name in ["ServiceToken", "ServiceTimeout"] {
-        own.remove(name)
-            .unwrap_or_else(|| panic!("{resource} has no {name}"));
+        own.remove(name).unwrap_or_else(|| panic!("{resource} has no {name}"));
     }
     resolved(template, resource, &all)
 }
@@ -123,10 +118,7 @@ fn the_handler_takes_every_value_that_a_parameter_allows_and_no_number_beyond() 
             let Some(parameter) = value.get("Ref").and_then(Value::as_str) else {
                 continue;
             };
-            let Some((_, said)) = template
-                .section("Parameters")
-                .find(|(name, _)| *name == parameter)
-            else {
+            let Some((_, said)) = template.section("Parameters").find(|(name, _)| *name == parameter) else {
                 continue;
             };
             let mut with = |value: Value| {
@@ -153,10 +145,7 @@ fn the_handler_takes_every_value_that_a_parameter_allows_and_no_number_beyond() 
 fn each_custom_resource_is_handed_to_its_own_function() {
     for_every_custom_resource(|template, name| {
         let token = &template.resource(name)["Properties"]["ServiceToken"];
-        assert_eq!(
-            *token,
-            json!({ "Fn::GetAtt": [format!("{name}Function"), "Arn"] })
-        );
+        assert_eq!(*token, json!({ "Fn::GetAtt": [format!("{name}Function"), "Arn"] }));
     });
 }
 
@@ -188,17 +177,10 @@ async fn db_init(template: &Template) -> Attributes {
 
 #[tokio::test]
 async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
-    let (database, stream) = (
-        Template::read("database.yaml"),
-        Template::read("stream.yaml"),
-    );
+    let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
     let (stack, dms) = (Stack::new("CREATE_IN_PROGRESS"), Dms::default());
-    let pre = request::decoded(DmsPreProperties {
-        deployment_id: "7".to_owned(),
-    });
-    let post = request::decoded(DmsPostProperties {
-        after: "r-1-0".to_owned(),
-    });
+    let pre = request::decoded(DmsPreProperties { deployment_id: "7".to_owned() });
+    let post = request::decoded(DmsPostProperties { after: "r-1-0".to_owned() });
     let pre = DmsPre::new(stack.clone(), dms.clone()).create(pre).await;
     let post = DmsPost::new(stack, dms).create(post).await;
     for (template, resource, given) in [
@@ -210,10 +192,7 @@ async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
         let taken: BTreeSet<_> = taken.iter().filter(|(of, _)| of == resource).collect();
         assert!(!taken.is_empty(), "nobody asks {resource} for anything");
         for (_, attribute) in taken {
-            assert!(
-                given.get(attribute).is_some(),
-                "{resource} gives no {attribute}"
-            );
+            assert!(given.get(attribute).is_some(), "{resource} gives no {attribute}");
         }
     }
 }

@@ -94,19 +94,13 @@ fn an_endpoint_lets_through_just_what_the_roles_behind_it_may_do() {
         assert_eq!(endpoint["ServiceName"], json!({ "Fn::Sub": address }));
         assert_eq!(all_actions(&endpoint["PolicyDocument"]), needed, "{name}");
         if endpoint["VpcEndpointType"] == "Gateway" {
-            assert_eq!(
-                endpoint["RouteTableIds"],
-                json!([{ "Ref": "PrivateRouteTable" }])
-            );
+            assert_eq!(endpoint["RouteTableIds"], json!([{ "Ref": "PrivateRouteTable" }]));
             continue;
         }
         // By its usual name, from both zones, for both who need it.
         assert_eq!(endpoint["PrivateDnsEnabled"], true, "{name}");
         assert_eq!(list(&endpoint["SubnetIds"]).len(), 2, "{name}");
-        assert_eq!(
-            endpoint["SecurityGroupIds"],
-            json!([{ "Ref": "EndpointSecurityGroup" }])
-        );
+        assert_eq!(endpoint["SecurityGroupIds"], json!([{ "Ref": "EndpointSecurityGroup" }]));
     }
     let group = &database.resource("EndpointSecurityGroup")["Properties"];
     let lets_in: Vec<_> = list(&group["SecurityGroupIngress"])
@@ -126,8 +120,7 @@ fn the_cluster_is_encrypted_however_it_began() {
     let key = json!({ "Ref": "DatabaseKeyArn" });
     assert_eq!(cluster["KmsKeyId"], if_so("HasDatabaseKey", &key));
     // RDS restores a snapshot that isn't encrypted as it is, unless it is given a key.
-    let empty =
-        |parameter: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] });
+    let empty = |parameter: &str| json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": parameter }, ""] }] });
     let rule = database.get("Rules", "KeyForSnapshot");
     assert_eq!(rule["RuleCondition"], empty("SnapshotIdentifier"));
     assert_eq!(rule["Assertions"][0]["Assert"], empty("DatabaseKeyArn"));
@@ -138,10 +131,7 @@ fn a_restored_cluster_keeps_its_master_user_and_gets_the_secrets_password() {
     let database = database();
     let cluster = &database.resource("DatabaseCluster")["Properties"];
     let snapshot = json!({ "Ref": "SnapshotIdentifier" });
-    assert_eq!(
-        cluster["SnapshotIdentifier"],
-        if_so("IsRestored", &snapshot)
-    );
+    assert_eq!(cluster["SnapshotIdentifier"], if_so("IsRestored", &snapshot));
     let of_secret = |key: &str| json!({ "Fn::Sub": format!("{{{{resolve:secretsmanager:${{DatabaseSecret}}:SecretString:{key}}}}}") });
     assert_eq!(
         cluster["MasterUsername"],
@@ -149,19 +139,13 @@ fn a_restored_cluster_keeps_its_master_user_and_gets_the_secrets_password() {
     );
     assert_eq!(cluster["MasterUserPassword"], of_secret("password"));
     let secret = &database.resource("DatabaseSecret")["Properties"]["GenerateSecretString"];
-    assert_eq!(
-        secret["SecretStringTemplate"],
-        json!({ "Fn::Sub": r#"{"username": "${MasterUsername}"}"# })
-    );
+    assert_eq!(secret["SecretStringTemplate"], json!({ "Fn::Sub": r#"{"username": "${MasterUsername}"}"# }));
 }
 
 #[test]
 fn the_second_instance_is_like_the_first_and_comes_after_it() {
     let database = database();
-    let (writer, reader) = (
-        database.resource("DatabaseWriter"),
-        database.resource("DatabaseReader"),
-    );
+    let (writer, reader) = (database.resource("DatabaseWriter"), database.resource("DatabaseReader"));
     assert_eq!(writer["Properties"], reader["Properties"]);
     assert_eq!(reader["DependsOn"], "DatabaseWriter");
     assert_eq!(reader["Condition"], "HasReader");
@@ -191,41 +175,21 @@ async fn a_serverless_cluster_of_two_behind_endpoints_becomes_ready() {
     ]);
     let (mut watch, mut story) = (Watch::default(), Vec::new());
     let mut show = |sight| story.push(sight);
-    let ended = cloud
-        .deploy("database", &template, &parameters, &mut watch, &mut show)
-        .await;
+    let ended = cloud.deploy("database", &template, &parameters, &mut watch, &mut show).await;
     assert_eq!(ended.unwrap(), "CREATE_COMPLETE", "{story:?}");
-    assert_eq!(
-        cloud.outputs("database").await.unwrap()["BinlogFormat"],
-        "ROW"
-    );
-    let resources = cloud
-        .client
-        .describe_stack_resources()
-        .stack_name("database");
+    assert_eq!(cloud.outputs("database").await.unwrap()["BinlogFormat"], "ROW");
+    let resources = cloud.client.describe_stack_resources().stack_name("database");
     let resources = resources.send().await.unwrap().stack_resources.unwrap();
-    let there: BTreeSet<_> = resources
-        .iter()
-        .filter_map(|it| it.logical_resource_id.as_deref())
-        .collect();
-    assert!(
-        there.contains("DatabaseReader") && there.contains("KinesisEndpoint"),
-        "{there:?}"
-    );
-    assert!(
-        !there.contains("NatGateway") && !there.contains("InternetGateway"),
-        "{there:?}"
-    );
+    let there: BTreeSet<_> = resources.iter().filter_map(|it| it.logical_resource_id.as_deref()).collect();
+    assert!(there.contains("DatabaseReader") && there.contains("KinesisEndpoint"), "{there:?}");
+    assert!(!there.contains("NatGateway") && !there.contains("InternetGateway"), "{there:?}");
     // All that DbInit asks AWS for, and the last words ask for nothing.
     let outputs = cloud.outputs("database").await.unwrap();
     let secrets = [&outputs["MasterSecretArn"], &outputs["SecretArn"]];
     for call in cloud.role_calls().unwrap() {
         assert!(call.role.starts_with("database-DbInitRole-"), "{call:?}");
         assert_eq!(call.action, "secretsmanager:GetSecretValue");
-        assert!(
-            call.allowed && secrets.contains(&&call.resource),
-            "{call:?}"
-        );
+        assert!(call.allowed && secrets.contains(&&call.resource), "{call:?}");
     }
     let ended = cloud.delete("database", &mut watch, &mut |_| {}).await;
     assert_eq!(ended.unwrap(), "DELETE_COMPLETE");

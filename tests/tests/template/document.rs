@@ -11,12 +11,7 @@ use serde_json::{Map, Value, json};
 pub(crate) type Resource<'a> = (&'a str, &'a Value);
 
 /// The templates that ship.
-pub(crate) const TEMPLATES: [&str; 4] = [
-    "database.yaml",
-    "stream.yaml",
-    "archive.yaml",
-    "examples.yaml",
-];
+pub(crate) const TEMPLATES: [&str; 4] = ["database.yaml", "stream.yaml", "archive.yaml", "examples.yaml"];
 
 pub(crate) struct Template(Value);
 
@@ -79,10 +74,7 @@ impl Template {
             }
             "Fn::Sub" => {
                 let text = value.as_str().or_else(|| value[0].as_str()).unwrap();
-                let names = text
-                    .split("${")
-                    .skip(1)
-                    .filter_map(|it| it.split('}').next());
+                let names = text.split("${").skip(1).filter_map(|it| it.split('}').next());
                 let dotted = names.filter_map(|name| name.split_once('.'));
                 found.extend(dotted.map(|(of, attribute)| (of.to_owned(), attribute.to_owned())));
             }
@@ -164,9 +156,7 @@ fn get_att(value: Value) -> Value {
 
 /// A scalar as CloudFormation hands it to a custom resource: everything is a string.
 pub(crate) fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[test]

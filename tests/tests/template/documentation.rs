@@ -85,10 +85,7 @@ fn every_parameter_and_output_is_in_the_docs() {
     if std::env::var_os("SLUICE_WRITE_DOCS").is_some() {
         std::fs::write(root().join(PAGE), &page).unwrap();
     }
-    assert!(
-        source(PAGE) == page,
-        "{PAGE} is out of date; SLUICE_WRITE_DOCS=1 writes it anew:\n{page}"
-    );
+    assert!(source(PAGE) == page, "{PAGE} is out of date; SLUICE_WRITE_DOCS=1 writes it anew:\n{page}");
 }
 
 #[test]
@@ -110,18 +107,12 @@ fn what_the_docs_name_of_the_templates_is_there() {
         "docs/troubleshooting.md",
     ] {
         for name in source(page).split('`').skip(1).step_by(2) {
-            let is_name = [
-                "Role", "Function", "Alarm", "LogGroup", "Arn", "Task", "Rule",
-            ]
-            .iter()
-            .any(|end| name.ends_with(end));
-            let is_word =
-                name.chars().all(char::is_alphanumeric) && name.starts_with(char::is_uppercase);
+            let is_name = ["Role", "Function", "Alarm", "LogGroup", "Arn", "Task", "Rule"]
+                .iter()
+                .any(|end| name.ends_with(end));
+            let is_word = name.chars().all(char::is_alphanumeric) && name.starts_with(char::is_uppercase);
             if is_name && is_word && !others.contains(&name) {
-                assert!(
-                    is_there(name),
-                    "{page} names {name}, which is in no template"
-                );
+                assert!(is_there(name), "{page} names {name}, which is in no template");
                 seen += 1;
             }
         }
@@ -132,9 +123,7 @@ fn what_the_docs_name_of_the_templates_is_there() {
 #[test]
 fn every_variable_that_the_programs_take_is_in_the_readme() {
     let makefile = source("Makefile");
-    let exported = makefile
-        .lines()
-        .find_map(|it| it.strip_prefix("export ARCH "));
+    let exported = makefile.lines().find_map(|it| it.strip_prefix("export ARCH "));
     let (readme, mut seen) = (source("README.md"), 0);
     let given = exported.unwrap().split(' ').filter(|it| *it != "PACKAGED");
     for name in given.chain(["ARCH", "TEMPLATE"]) {
@@ -160,18 +149,11 @@ fn every_link_between_pages_leads_somewhere() {
                 continue;
             }
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let file = if file.is_empty() {
-                page.clone()
-            } else {
-                format!("{folder}{file}")
-            };
+            let file = if file.is_empty() { page.clone() } else { format!("{folder}{file}") };
             assert!(root().join(&file).exists(), "{page} links to {link}");
             let is_anchor = |line: &str| line.starts_with('#') && slug(line) == anchor;
             let found = anchor.is_empty() || source(&file).lines().any(is_anchor);
-            assert!(
-                found,
-                "{page} links to {link}, and there is no such heading"
-            );
+            assert!(found, "{page} links to {link}, and there is no such heading");
             seen += 1;
         }
     }
@@ -181,9 +163,7 @@ fn every_link_between_pages_leads_somewhere() {
 /// A heading's anchor, as GitHub makes it.
 fn slug(heading: &str) -> String {
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = heading
-        .chars()
-        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
@@ -198,9 +178,7 @@ fn copied() -> String {
     let (_, resources) = stream.split_once("\nResources:\n").unwrap();
     let (resources, _) = resources.split_once(BEHIND).unwrap();
     let is_copied = |block: &&str| {
-        let name = block
-            .lines()
-            .find_map(|it| it.strip_prefix("  ")?.strip_suffix(':'));
+        let name = block.lines().find_map(|it| it.strip_prefix("  ")?.strip_suffix(':'));
         let parts = ["DmsPre", "DmsPost", "Healing", "LastWords"];
         let is_part = |name: &str| parts.iter().any(|it| name.starts_with(it));
         name.is_some_and(|it| is_part(it) && it != "DmsPre" && it != "DmsPost")
@@ -209,8 +187,7 @@ fn copied() -> String {
     assert_eq!(blocks.len(), 16);
     let text = blocks.join("\n\n").trim().to_owned();
     let topic = "!If [CreatesAlarmTopic, !Ref AlarmTopic, !Ref AlarmTopicArn]";
-    text.replace("../target/", "../../target/")
-        .replace(topic, "!Ref AlarmTopic")
+    text.replace("../target/", "../../target/").replace(topic, "!Ref AlarmTopic")
 }
 
 #[test]
@@ -227,12 +204,7 @@ fn the_example_has_the_stream_s_own_functions_and_healing() {
         "the copied part of {EXAMPLE} is out of date; SLUICE_WRITE_DOCS=1 copies it anew"
     );
     let (stream, example) = (Template::read("stream.yaml"), Template::parse(&wanted));
-    for name in [
-        "DeploymentId",
-        "Architecture",
-        "LogLevel",
-        "LogRetentionDays",
-    ] {
+    for name in ["DeploymentId", "Architecture", "LogLevel", "LogRetentionDays"] {
         let ours = stream.get("Parameters", name);
         assert_eq!(example.get("Parameters", name), ours, "{name}");
     }
@@ -240,10 +212,7 @@ fn the_example_has_the_stream_s_own_functions_and_healing() {
 
 #[test]
 fn the_example_is_wired_as_the_stream_is() {
-    let (stream, example) = (
-        Template::read("stream.yaml"),
-        Template::parse(&source(EXAMPLE)),
-    );
+    let (stream, example) = (Template::read("stream.yaml"), Template::parse(&source(EXAMPLE)));
     for (name, _) in example.of_type("AWS::DMS::") {
         assert!(example.waits_for(name).contains("DmsPre"), "{name}");
     }

@@ -25,15 +25,10 @@ fn nobody_has_to_say_what_make_takes_from_the_other_stacks() {
     let (examples, stream) = (examples(), Template::read("stream.yaml"));
     let deploy = source("cfn/operate/deploy.py");
     let mut given = BTreeSet::new();
-    for (parameter, theirs) in [
-        ("SubnetIds", "SubnetIds"),
-        ("SecurityGroupIds", "SecurityGroupIds"),
-        ("DatabaseName", "SchemaName"),
-    ] {
-        let (ours, theirs_is) = (
-            examples.get("Parameters", parameter),
-            stream.get("Parameters", theirs),
-        );
+    for (parameter, theirs) in
+        [("SubnetIds", "SubnetIds"), ("SecurityGroupIds", "SecurityGroupIds"), ("DatabaseName", "SchemaName")]
+    {
+        let (ours, theirs_is) = (examples.get("Parameters", parameter), stream.get("Parameters", theirs));
         // What one template lets through, the other takes.
         for field in ["Type", "AllowedPattern"] {
             assert_eq!(ours[field], theirs_is[field], "{parameter}");
@@ -49,10 +44,7 @@ fn nobody_has_to_say_what_make_takes_from_the_other_stacks() {
     Template::read("database.yaml").get("Outputs", "MasterSecretArn");
     assert!(deploy.contains("\"MasterSecretArn\""));
     for (parameter, said) in examples.section("Parameters") {
-        assert!(
-            given.contains(parameter) || said.get("Default").is_some(),
-            "nobody gives {parameter}"
-        );
+        assert!(given.contains(parameter) || said.get("Default").is_some(), "nobody gives {parameter}");
     }
 }
 
@@ -88,10 +80,7 @@ fn a_record_that_fails_is_reported_tried_again_and_put_aside_in_the_end() {
     let examples = examples();
     let mapping = &examples.resource("StreamSubscriberMapping")["Properties"];
     // Without it, the answer of a consumer that stops in the middle counts as success.
-    assert_eq!(
-        mapping["FunctionResponseTypes"],
-        json!(["ReportBatchItemFailures"])
-    );
+    assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
     assert_eq!(mapping["BisectBatchOnFunctionError"], true);
     assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
     for (property, parameter) in [
@@ -117,20 +106,10 @@ fn the_consumer_may_read_the_one_stream_and_no_more() {
     let stream = json!({ "Ref": "StreamArn" });
     assert_eq!(mapping["EventSourceArn"], stream);
     let reads = allowed(&examples, "StreamSubscriberRole", &stream);
-    let wanted = [
-        "DescribeStream",
-        "DescribeStreamSummary",
-        "GetRecords",
-        "GetShardIterator",
-        "ListShards",
-    ];
+    let wanted = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"];
     let wanted = wanted.map(|call| format!("kinesis:{call}")).into();
     assert_eq!(reads, wanted);
-    let key = allowed(
-        &examples,
-        "StreamSubscriberRole",
-        &json!({ "Ref": "StreamKeyArn" }),
-    );
+    let key = allowed(&examples, "StreamSubscriberRole", &json!({ "Ref": "StreamKeyArn" }));
     assert_eq!(key, ["kms:Decrypt".to_owned()].into());
 }
 

@@ -6,10 +6,7 @@ use super::document::{TEMPLATES, Template, list, root, source, text, walk};
 
 /// The functions that are cargo examples, and where they are.
 const EXAMPLES: [(&str, &str); 2] = [
-    (
-        "stream-subscriber",
-        "crates/change-event/examples/stream-subscriber.rs",
-    ),
+    ("stream-subscriber", "crates/change-event/examples/stream-subscriber.rs"),
     ("row-writer", "crates/change-event/examples/row-writer.rs"),
 ];
 
@@ -92,17 +89,13 @@ fn each_function_has_a_role_of_its_own() {
 fn each_function_writes_to_a_log_of_its_own_that_does_not_grow_for_ever() {
     for_every_function(|template, name, function| {
         let group = name.replace("Function", "LogGroup");
-        assert_eq!(
-            function["LoggingConfig"]["LogGroup"],
-            json!({ "Ref": group })
-        );
+        assert_eq!(function["LoggingConfig"]["LogGroup"], json!({ "Ref": group }));
         let properties = &template.resource(&group)["Properties"];
         let retention = properties["RetentionInDays"]["Ref"].as_str().unwrap();
         let days = template.get("Parameters", retention)["Default"].as_u64();
         assert!(days.is_some_and(|days| days > 0), "{group}");
 
-        let policies =
-            &template.resource(&name.replace("Function", "Role"))["Properties"]["Policies"];
+        let policies = &template.resource(&name.replace("Function", "Role"))["Properties"]["Policies"];
         let writes = |it: &&&Value| actions(it).contains(&"logs:PutLogEvents".to_owned());
         let statements = statements(policies);
         let writing: Vec<_> = statements.iter().filter(writes).collect();

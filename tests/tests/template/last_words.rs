@@ -10,22 +10,16 @@ const SHORTEST_AGE: u64 = 60;
 const PAUSES: [u64; 2] = [60, 120];
 
 /// Every custom resource, with its template.
-const HANDLED: [(&str, &str); 3] = [
-    ("database.yaml", "DbInit"),
-    ("stream.yaml", "DmsPre"),
-    ("stream.yaml", "DmsPost"),
-];
+const HANDLED: [(&str, &str); 3] =
+    [("database.yaml", "DbInit"), ("stream.yaml", "DmsPre"), ("stream.yaml", "DmsPost")];
 
 /// How Lambda deals with what is sent to this qualifier of a function: the resource's name and its properties.
 fn config<'a>(template: &'a Template, function: &str, qualifier: &str) -> (&'a str, &'a Value) {
     let of = |properties: &Value| {
-        properties["FunctionName"] == json!({ "Ref": function })
-            && properties["Qualifier"] == qualifier
+        properties["FunctionName"] == json!({ "Ref": function }) && properties["Qualifier"] == qualifier
     };
     let configs = template.of_type("AWS::Lambda::EventInvokeConfig");
-    let configs = configs
-        .into_iter()
-        .map(|(name, it)| (name, &it["Properties"]));
+    let configs = configs.into_iter().map(|(name, it)| (name, &it["Properties"]));
     let found: Vec<_> = configs.filter(|(_, it)| of(it)).collect();
     assert_eq!(found.len(), 1, "{function}:{qualifier}");
     found[0]
@@ -59,8 +53,7 @@ fn what_a_function_leaves_unanswered_goes_to_the_last_words_without_another_try(
 fn cloudformation_waits_until_the_last_words_are_said_and_for_much_less_than_an_hour() {
     for (template, resource) in HANDLED {
         let template = Template::read(template);
-        let timeout =
-            |function: &str| seconds(&template.resource(function)["Properties"], "Timeout");
+        let timeout = |function: &str| seconds(&template.resource(function)["Properties"], "Timeout");
         let (_, config) = config_of(&template, resource);
         let age = seconds(config, "MaximumEventAgeInSeconds");
         assert!(age >= SHORTEST_AGE, "{resource}: {age} s");
@@ -68,10 +61,7 @@ fn cloudformation_waits_until_the_last_words_are_said_and_for_much_less_than_an_
         let last_words = tries * timeout("LastWordsFunction") + PAUSES.iter().sum::<u64>();
         let worst = age + timeout(&format!("{resource}Function")) + last_words;
         let wait = seconds(&template.resource(resource)["Properties"], "ServiceTimeout");
-        assert!(
-            worst < wait && wait <= 1800,
-            "{resource}: {worst} s, {wait} s"
-        );
+        assert!(worst < wait && wait <= 1800, "{resource}: {worst} s, {wait} s");
     }
 }
 
@@ -80,15 +70,9 @@ fn somebody_answers_from_before_the_first_request_until_after_the_last() {
     for (template, resource) in HANDLED {
         let template = Template::read(template);
         let (config, properties) = config_of(&template, resource);
-        assert!(
-            template.waits_for(resource).contains(config),
-            "{resource} does not wait for {config}"
-        );
+        assert!(template.waits_for(resource).contains(config), "{resource} does not wait for {config}");
         // References hold the rest in order: config → both functions → their roles → their logs.
-        assert_eq!(
-            refers_to(properties),
-            [&format!("{resource}Function"), "LastWordsFunction"]
-        );
+        assert_eq!(refers_to(properties), [&format!("{resource}Function"), "LastWordsFunction"]);
         for function in [&format!("{resource}Function"), "LastWordsFunction"] {
             let role = function.replace("Function", "Role");
             let properties = &template.resource(function)["Properties"];
@@ -120,11 +104,7 @@ fn a_function_may_call_the_last_words_and_no_other_function() {
         let role = &template.resource(&format!("{resource}Role"))["Properties"];
         let on_lambda: Vec<_> = statements(&role["Policies"])
             .into_iter()
-            .filter(|it| {
-                actions(it)
-                    .iter()
-                    .any(|action| action.starts_with("lambda:"))
-            })
+            .filter(|it| actions(it).iter().any(|action| action.starts_with("lambda:")))
             .collect();
         assert_eq!(on_lambda.len(), 1, "{resource}");
         assert_eq!(actions(on_lambda[0]), ["lambda:InvokeFunction"]);
@@ -142,18 +122,11 @@ fn the_last_words_are_outside_the_vpc_and_may_only_write_their_log() {
         assert_eq!(function["Code"], format!("../target/lambda/{binary}/"));
         assert_eq!(function.get("VpcConfig"), None, "{name}");
         let role = &template.resource("LastWordsRole")["Properties"];
-        let allowed: Vec<_> = statements(&role["Policies"])
-            .into_iter()
-            .flat_map(actions)
-            .collect();
+        let allowed: Vec<_> = statements(&role["Policies"]).into_iter().flat_map(actions).collect();
         assert_eq!(allowed, ["logs:CreateLogStream", "logs:PutLogEvents"]);
         for (config, it) in template.of_type("AWS::Lambda::EventInvokeConfig") {
             let of = &it["Properties"]["FunctionName"];
-            assert_ne!(
-                *of,
-                json!({ "Ref": "LastWordsFunction" }),
-                "{config} takes its retries"
-            );
+            assert_ne!(*of, json!({ "Ref": "LastWordsFunction" }), "{config} takes its retries");
         }
     }
 }
@@ -185,7 +158,8 @@ fn healing_that_fails_raises_an_alarm() {
             { "Name": "Resource", "Value": { "Fn::Sub": "${DmsPostFunction}:healing" } }
         ])
     );
-    let topic = json!({ "Fn::If": ["CreatesAlarmTopic", { "Ref": "AlarmTopic" }, { "Ref": "AlarmTopicArn" }] });
+    let topic =
+        json!({ "Fn::If": ["CreatesAlarmTopic", { "Ref": "AlarmTopic" }, { "Ref": "AlarmTopicArn" }] });
     assert_eq!(alarm["AlarmActions"], json!([topic]));
     assert_eq!(stream.get("Outputs", "AlarmTopicArn")["Value"], topic);
 }

@@ -22,9 +22,7 @@ fn expected(refusal: &str) -> BTreeSet<String> {
 /// A parameter's pattern, without its ends.
 fn pattern(parameter: &Value) -> &str {
     let pattern = parameter["AllowedPattern"].as_str().unwrap();
-    let inner = pattern
-        .strip_prefix('^')
-        .and_then(|it| it.strip_suffix('$'));
+    let inner = pattern.strip_prefix('^').and_then(|it| it.strip_suffix('$'));
     inner.unwrap_or_else(|| panic!("{pattern} has an open end"))
 }
 
@@ -47,18 +45,12 @@ fn the_modes_of_tls_are_those_that_db_init_knows() {
     properties["SslMode"] = json!("SOMEHOW");
     let known = expected(&taken("DbInit", properties).unwrap_err());
     let allowed = list(&database.get("Parameters", "SslMode")["AllowedValues"]);
-    assert_eq!(
-        allowed.into_iter().map(text).collect::<BTreeSet<_>>(),
-        known
-    );
+    assert_eq!(allowed.into_iter().map(text).collect::<BTreeSet<_>>(), known);
 }
 
 #[test]
 fn the_handlers_take_whatever_a_pattern_lets_through() {
-    let (database, stream) = (
-        Template::read("database.yaml"),
-        Template::read("stream.yaml"),
-    );
+    let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
     for (template, resource, property, parameter) in [
         (&database, "DbInit", "Database", "DatabaseName"),
         (&database, "DbInit", "SslCa", "SslCa"),
@@ -71,10 +63,8 @@ fn the_handlers_take_whatever_a_pattern_lets_through() {
         let strategy = string_regex(pattern).unwrap();
         // Nothing means that the property is left out.
         let some = strategy.prop_filter("nothing", |it| !it.is_empty());
-        let mut runner = TestRunner::new(ProptestConfig {
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        });
+        let mut runner =
+            TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
         let outcome = runner.run(&some, |value| {
             let mut properties = properties.clone();
             properties[property] = json!(value);
@@ -91,9 +81,7 @@ fn a_database_that_db_init_refuses_is_refused_before_anything_is_made() {
     let pattern = pattern(database.get("Parameters", "DatabaseName"));
     let (servers, rest) = pattern.split_once("$)").unwrap();
     assert_eq!(rest, "[A-Za-z_][A-Za-z0-9_]{0,63}");
-    let servers = servers
-        .strip_prefix("(?!(?i:")
-        .and_then(|it| it.strip_suffix(')'));
+    let servers = servers.strip_prefix("(?!(?i:").and_then(|it| it.strip_suffix(')'));
     let properties = properties(&database, "DbInit");
     let refused = |name: &str| {
         let mut properties = properties.clone();
@@ -139,11 +127,7 @@ fn what_is_refused_is_refused_in_words() {
             }
             let narrow = ["AllowedPattern", "MinValue", "MaxValue"];
             let is_narrow = narrow.iter().any(|it| said.get(it).is_some());
-            assert_eq!(
-                said.get("ConstraintDescription").is_some(),
-                is_narrow,
-                "{parameter}"
-            );
+            assert_eq!(said.get("ConstraintDescription").is_some(), is_narrow, "{parameter}");
         }
     }
 }
@@ -189,10 +173,7 @@ fn every_parameter_has_its_place_in_the_console_and_is_used() {
             .collect();
         let labels = interface["ParameterLabels"].as_object().unwrap();
         let labels: Vec<_> = labels.keys().map(String::as_str).collect();
-        let parameters: Vec<_> = template
-            .section("Parameters")
-            .map(|(name, _)| name)
-            .collect();
+        let parameters: Vec<_> = template.section("Parameters").map(|(name, _)| name).collect();
         let sorted = |names: &[&str]| {
             let mut names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
             names.sort();
@@ -202,21 +183,15 @@ fn every_parameter_has_its_place_in_the_console_and_is_used() {
         assert_eq!(sorted(&labels), sorted(&parameters), "{name}");
 
         let mut used = BTreeSet::new();
-        walk(
-            template.value(),
-            &mut |function, value| match (function, value) {
-                ("Ref", Value::String(name)) => drop(used.insert(name.clone())),
-                ("Fn::Sub", value) => {
-                    let text = value.as_str().or_else(|| value[0].as_str()).unwrap();
-                    let named = text
-                        .split("${")
-                        .skip(1)
-                        .filter_map(|it| it.split('}').next());
-                    used.extend(named.map(str::to_owned));
-                }
-                _ => {}
-            },
-        );
+        walk(template.value(), &mut |function, value| match (function, value) {
+            ("Ref", Value::String(name)) => drop(used.insert(name.clone())),
+            ("Fn::Sub", value) => {
+                let text = value.as_str().or_else(|| value[0].as_str()).unwrap();
+                let named = text.split("${").skip(1).filter_map(|it| it.split('}').next());
+                used.extend(named.map(str::to_owned));
+            }
+            _ => {}
+        });
         for parameter in parameters {
             assert!(used.contains(parameter), "{name}: nobody uses {parameter}");
         }

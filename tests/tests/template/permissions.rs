@@ -51,9 +51,7 @@ async fn dms_pre_may_do_what_it_does_and_no_more() {
     let (stack, dms, _) = scene();
     let refusal = Refusal::invalid_state("The task is not running.");
     dms.fail_next("StopReplicationTask", refusal);
-    let properties = DmsPreProperties {
-        deployment_id: "7".to_owned(),
-    };
+    let properties = DmsPreProperties { deployment_id: "7".to_owned() };
     let handler = DmsPre::new(stack, dms.clone());
     handler.update(request::decoded(properties)).await.unwrap();
     handler.delete(request::decoded(())).await.unwrap();
@@ -67,9 +65,7 @@ async fn dms_post_may_do_what_it_does_and_no_more() {
     let marking = BTreeSet::from(["AddTagsToResource".to_owned()]);
     assert_eq!(called(&dms), marking, "what dms-pre did");
 
-    let properties = DmsPostProperties {
-        after: "r-1-0".to_owned(),
-    };
+    let properties = DmsPostProperties { after: "r-1-0".to_owned() };
     let handler = DmsPost::new(stack.clone(), dms.clone());
     handler.update(request::decoded(properties)).await.unwrap();
     stack.becomes("UPDATE_COMPLETE");

@@ -49,15 +49,11 @@ fn the_endpoint_of_each_family_reads_the_secret_and_no_other_settings_are_given(
     let stream = Template::read("stream.yaml");
     let endpoint = &stream.resource("SourceEndpoint")["Properties"];
     let given = endpoint.as_object().unwrap().iter();
-    let given: BTreeMap<_, _> = given
-        .filter(|(name, _)| name.ends_with("Settings"))
-        .collect();
+    let given: BTreeMap<_, _> = given.filter(|(name, _)| name.ends_with("Settings")).collect();
     assert_eq!(given.len(), SETTINGS.len());
     for (family, name) in SETTINGS {
-        let [condition, settings, otherwise] = given[&name.to_owned()]["Fn::If"]
-            .as_array()
-            .unwrap()
-            .as_slice()
+        let [condition, settings, otherwise] =
+            given[&name.to_owned()]["Fn::If"].as_array().unwrap().as_slice()
         else {
             panic!("{name}");
         };
@@ -67,10 +63,7 @@ fn the_endpoint_of_each_family_reads_the_secret_and_no_other_settings_are_given(
             *stream.get("Conditions", condition.as_str().unwrap()),
             json!({ "Fn::Equals": [by_family, family] })
         );
-        assert_eq!(
-            settings["SecretsManagerSecretId"],
-            json!({ "Ref": "SourceSecretArn" })
-        );
+        assert_eq!(settings["SecretsManagerSecretId"], json!({ "Ref": "SourceSecretArn" }));
         assert_eq!(
             settings["SecretsManagerAccessRoleArn"],
             json!({ "Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${SourceSecretRole}" })
@@ -88,11 +81,7 @@ fn a_database_is_named_for_every_engine_but_mysql_and_its_kin() {
     let known = stream.get("Mappings", "SourceEngines").as_object().unwrap();
     let of = |families: &[&str]| -> BTreeSet<String> {
         let is = |it: &(&String, &Value)| families.contains(&it.1["Family"].as_str().unwrap());
-        known
-            .iter()
-            .filter(is)
-            .map(|(engine, _)| engine.clone())
-            .collect()
+        known.iter().filter(is).map(|(engine, _)| engine.clone()).collect()
     };
     for rule in ["NoDatabaseNameForMySql", "DatabaseNameForOthers"] {
         assert_eq!(engines(stream.get("Rules", rule)), of(&["mysql"]), "{rule}");

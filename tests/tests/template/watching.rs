@@ -80,10 +80,7 @@ fn the_metrics_of_the_task_are_looked_for_by_the_names_that_dms_gives_them() {
             "{name}"
         );
     }
-    assert_eq!(
-        seen,
-        BTreeSet::from(["CDCLatencySource", "CDCLatencyTarget"])
-    );
+    assert_eq!(seen, BTreeSet::from(["CDCLatencySource", "CDCLatencyTarget"]));
     // arn:aws:dms:region:account:task:name
     let arn = "arn:aws:dms:eu-west-1:123456789012:task:ORDERS";
     assert_eq!(arn.split(':').nth(6), Some("ORDERS"));
@@ -153,10 +150,7 @@ fn the_events_of_a_task_that_fails_or_stops_by_itself_are_told_and_those_of_a_pa
     assert_eq!(rule["Targets"][0]["Arn"], topic());
     let pattern = &rule["EventPattern"];
     assert_eq!(pattern["source"], json!(["aws.dms"]));
-    assert_eq!(
-        pattern["detail-type"],
-        json!(["DMS Replication Task State Change"])
-    );
+    assert_eq!(pattern["detail-type"], json!(["DMS Replication Task State Change"]));
     assert_eq!(pattern["resources"], json!([{ "Ref": "ReplicationTask" }]));
     assert_eq!(
         pattern["detail"]["eventType"],
@@ -194,10 +188,7 @@ fn a_topic_of_the_stacks_own_takes_alarms_and_the_rules_events_and_nothing_else(
     let stream = Template::read("stream.yaml");
     let policy = stream.resource("AlarmTopicPolicy");
     assert_eq!(policy["Condition"], "CreatesAlarmTopic");
-    assert_eq!(
-        stream.resource("AlarmTopic")["Condition"],
-        policy["Condition"]
-    );
+    assert_eq!(stream.resource("AlarmTopic")["Condition"], policy["Condition"]);
     let mut services = BTreeSet::new();
     for statement in statements(&policy["Properties"]) {
         assert_eq!(statement["Effect"], "Allow");
@@ -221,9 +212,8 @@ fn a_topic_of_the_stacks_own_takes_alarms_and_the_rules_events_and_nothing_else(
 fn the_errors_of_every_function_are_an_alarm() {
     let stream = Template::read("stream.yaml");
     let alarm = &stream.resource("HandlerAlarm")["Properties"];
-    let (expressions, stats): (Vec<_>, Vec<_>) = list(&alarm["Metrics"])
-        .into_iter()
-        .partition(|it| it.get("Expression").is_some());
+    let (expressions, stats): (Vec<_>, Vec<_>) =
+        list(&alarm["Metrics"]).into_iter().partition(|it| it.get("Expression").is_some());
     assert_eq!(expressions.len(), 1);
     assert_eq!(expressions[0]["Expression"], "SUM(METRICS())");
     let watched: BTreeSet<_> = stats
@@ -237,10 +227,7 @@ fn the_errors_of_every_function_are_an_alarm() {
         })
         .collect();
     let functions = stream.of_type("AWS::Lambda::Function");
-    assert_eq!(
-        watched,
-        functions.into_iter().map(|(name, _)| name).collect()
-    );
+    assert_eq!(watched, functions.into_iter().map(|(name, _)| name).collect());
 }
 
 #[test]

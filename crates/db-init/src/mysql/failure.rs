@@ -106,10 +106,9 @@ fn hint(code: u16) -> &'static str {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Server(error) => Self::Server {
-                code: error.code,
-                message: without_values(error.code, &error.message),
-            },
+            Error::Server(error) => {
+                Self::Server { code: error.code, message: without_values(error.code, &error.message) }
+            }
             Error::Io(IoError::Tls(error)) => Self::Tls(tls(&error.to_string())),
             // The TLS library's refusals arrive as invalid data.
             Error::Io(IoError::Io(error))
@@ -118,9 +117,7 @@ impl From<&Error> for Failure {
                 Self::Tls(tls(&error.to_string()))
             }
             Error::Io(IoError::Io(error)) => Self::Network(error.to_string()),
-            Error::Driver(error @ DriverError::ConnectionClosed) => {
-                Self::Network(error.to_string())
-            }
+            Error::Driver(error @ DriverError::ConnectionClosed) => Self::Network(error.to_string()),
             Error::Driver(DriverError::NoClientSslFlagFromServer) => {
                 Self::Tls("the server offers no TLS (SslMode DISABLED does without)".to_owned())
             }
@@ -141,20 +138,14 @@ impl From<Error> for Failure {
 fn without_values(code: u16, message: &str) -> String {
     let first = message.find('\'').filter(|_| QUOTING.contains(&code));
     // What comes behind a value is a column, a key or a function: `'7' for column 'n'`.
-    let behind = if code == SYNTAX {
-        None
-    } else {
-        message.rfind("' for ")
-    };
+    let behind = if code == SYNTAX { None } else { message.rfind("' for ") };
     let last = behind.or_else(|| message.rfind('\''));
     let (Some(first), Some(last)) = (first, last.filter(|last| Some(*last) > first)) else {
         return message.to_owned();
     };
     let quoted = &message[first + 1..last];
     let is_word = |c: char| c.is_alphabetic() || c == '_';
-    let word = quoted
-        .find(|c| !is_word(c))
-        .map_or(quoted, |end| &quoted[..end]);
+    let word = quoted.find(|c| !is_word(c)).map_or(quoted, |end| &quoted[..end]);
     let word = if code == SYNTAX { word } else { "" };
     format!("{}'{word}…{}", &message[..first], &message[last..])
 }
@@ -237,11 +228,7 @@ mod tests {
             ),
             (SYNTAX, "near ''secret')' at line 1", "near '…' at line 1"),
             (SYNTAX, "near '' at line 1", "near '…' at line 1"),
-            (
-                NO_TABLE,
-                "Table 'blog.posts' doesn't exist",
-                "Table 'blog.posts' doesn't exist",
-            ),
+            (NO_TABLE, "Table 'blog.posts' doesn't exist", "Table 'blog.posts' doesn't exist"),
         ] {
             assert_eq!(without_values(code, message), told);
         }
@@ -249,16 +236,10 @@ mod tests {
 
     #[test]
     fn a_statement_with_a_password_is_not_quoted_at_all() {
-        let quoted = Failure::Server {
-            code: SYNTAX,
-            message: "near 'hunter2' at line 1".to_owned(),
-        };
+        let quoted = Failure::Server { code: SYNTAX, message: "near 'hunter2' at line 1".to_owned() };
         let told = quoted.speechless().to_string();
         assert!(!told.contains("hunter2"), "{told}");
-        assert_eq!(
-            server(1396).speechless().to_string(),
-            "it says (MySQL error 1396)"
-        );
+        assert_eq!(server(1396).speechless().to_string(), "it says (MySQL error 1396)");
     }
 
     #[test]

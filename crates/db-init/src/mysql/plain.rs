@@ -14,8 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// The error that MySQL's clients have for it: an authentication plugin's complaint.
 pub(super) const REFUSED: u16 = 2061;
 
-const MESSAGE: &str =
-    "caching_sha2_password wants the password itself, which needs a secure connection";
+const MESSAGE: &str = "caching_sha2_password wants the password itself, which needs a secure connection";
 
 /// What the server says when it wants the password itself.
 const FULL_AUTHENTICATION: [u8; 2] = [1, 4];
@@ -33,9 +32,8 @@ pub(super) async fn guarded(opts: &Opts) -> io::Result<Opts> {
         let (client, _) = listener.accept().await?;
         relay(client, server).await
     });
-    let opts = OptsBuilder::from_opts(opts.clone())
-        .ip_or_hostname(Ipv4Addr::LOCALHOST.to_string())
-        .tcp_port(port);
+    let opts =
+        OptsBuilder::from_opts(opts.clone()).ip_or_hostname(Ipv4Addr::LOCALHOST.to_string()).tcp_port(port);
     Ok(opts.into())
 }
 
@@ -90,12 +88,7 @@ fn refusal(sequence: u8) -> Vec<u8> {
     payload.extend(REFUSED.to_le_bytes());
     payload.extend(b"#HY000");
     payload.extend(MESSAGE.as_bytes());
-    let mut packet = vec![
-        u8::try_from(payload.len()).unwrap_or(u8::MAX),
-        0,
-        0,
-        sequence,
-    ];
+    let mut packet = vec![u8::try_from(payload.len()).unwrap_or(u8::MAX), 0, 0, sequence];
     packet.extend(payload);
     packet
 }

@@ -28,10 +28,7 @@ impl Server {
     /// # Errors
     /// If neither names a host.
     pub fn new(properties: &Properties, credentials: Credentials) -> Result<Self> {
-        let host = properties
-            .host
-            .as_ref()
-            .map(|host| host.as_str().to_owned());
+        let host = properties.host.as_ref().map(|host| host.as_str().to_owned());
         let host = host.or_else(|| credentials.host.clone()).with_context(|| {
             format!(
                 "ResourceProperties.Host: needed, since the secret {} has no field `host`",
@@ -66,11 +63,7 @@ impl Server {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{} as {}",
-            self.host, self.port, self.credentials.username
-        )
+        write!(f, "{}:{} as {}", self.host, self.port, self.credentials.username)
     }
 }
 
@@ -108,8 +101,7 @@ mod tests {
     fn the_properties_win_over_the_secret() {
         let secret = json!({ "username": "admin", "password": "b", "host": "there", "port": 3307 });
         let bare = json!({ "SecretArn": "arn:secret", "Database": "orders" });
-        let named =
-            json!({ "SecretArn": "arn:secret", "Database": "orders", "Host": "here", "Port": "1" });
+        let named = json!({ "SecretArn": "arn:secret", "Database": "orders", "Host": "here", "Port": "1" });
         let (bare, named) = (server(bare, &secret), server(named, &secret));
         assert_eq!(bare.unwrap(), "there:3307 as admin");
         assert_eq!(named.unwrap(), "here:1 as admin");

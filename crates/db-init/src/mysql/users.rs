@@ -21,14 +21,13 @@ const PRIVILEGES: [(&str, &str); 4] = [
     ("COLUMN_PRIVILEGES", "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME"),
 ];
 
-const ROUTINES: &str = "SELECT Routine_type, Db, Routine_name, Proc_priv FROM mysql.procs_priv WHERE User = ? AND Host = ?";
+const ROUTINES: &str =
+    "SELECT Routine_type, Db, Routine_name, Proc_priv FROM mysql.procs_priv WHERE User = ? AND Host = ?";
 
-const PROXIED: &str =
-    "SELECT Proxied_user, Proxied_host FROM mysql.proxies_priv WHERE User = ? AND Host = ?";
+const PROXIED: &str = "SELECT Proxied_user, Proxied_host FROM mysql.proxies_priv WHERE User = ? AND Host = ?";
 
 /// MySQL's roles are accounts.
-const ROLES: &str =
-    "SELECT FROM_USER, FROM_HOST FROM mysql.role_edges WHERE TO_USER = ? AND TO_HOST = ?";
+const ROLES: &str = "SELECT FROM_USER, FROM_HOST FROM mysql.role_edges WHERE TO_USER = ? AND TO_HOST = ?";
 
 /// MariaDB's are names.
 const NAMED_ROLES: &str = "SELECT Role, NULL FROM mysql.roles_mapping WHERE User = ? AND Host = ?";
@@ -57,8 +56,7 @@ impl Session {
         variables: &Variables,
     ) -> Result<()> {
         // With it a quote is doubled and a backslash is a character: the one way to quote that knows no exception.
-        self.change("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'")
-            .await?;
+        self.change("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'").await?;
         let exists = self.hosts(user).await?.iter().any(|host| host == HOST);
         if !exists {
             self.identify("CREATE USER", user, "", variables).await?;
@@ -68,8 +66,7 @@ impl Session {
             }
             info!(user.name, %failure, "the server takes another password, or none");
             let unlocked = " ACCOUNT UNLOCK";
-            self.identify("ALTER USER", user, unlocked, variables)
-                .await?;
+            self.identify("ALTER USER", user, unlocked, variables).await?;
         }
         let had = self.grants(user).await?;
         let changes = changes(&had, wanted);
@@ -86,10 +83,7 @@ impl Session {
         }
         let has = self.grants(user).await?;
         let strange: Vec<_> = has.symmetric_difference(wanted).collect();
-        ensure!(
-            strange.is_empty(),
-            "the server does not report what was granted: {strange:?}"
-        );
+        ensure!(strange.is_empty(), "the server does not report what was granted: {strange:?}");
         self.lets_in(user)
             .await
             .with_context(|| format!("logging in as {user} with the password of its secret"))
@@ -157,8 +151,7 @@ impl Session {
             privileges.extend(self.asked(&query, (grantee.as_str(),)).await?);
         }
         for row in privileges {
-            let [schema, table, column, kind, grantable] =
-                [0, 1, 2, 3, 4].map(|index| text(&row, index));
+            let [schema, table, column, kind, grantable] = [0, 1, 2, 3, 4].map(|index| text(&row, index));
             let on = match (&schema, &table) {
                 (None, _) => "*.*".to_owned(),
                 (Some(schema), None) => format!("{}.*", quoted(schema)),
@@ -219,15 +212,8 @@ impl Session {
         Ok(grants)
     }
 
-    async fn asked(
-        &mut self,
-        query: &str,
-        values: impl Into<Params> + Send,
-    ) -> Result<Vec<Row>, Failure> {
-        self.conn
-            .exec(query, values.into())
-            .await
-            .map_err(Failure::from)
+    async fn asked(&mut self, query: &str, values: impl Into<Params> + Send) -> Result<Vec<Row>, Failure> {
+        self.conn.exec(query, values.into()).await.map_err(Failure::from)
     }
 
     async fn change(&mut self, statement: &str) -> Result<(), Failure> {

@@ -39,11 +39,7 @@ pub(crate) enum At {
 
 impl Worker {
     pub(super) fn new(conn: Conn) -> Self {
-        Self {
-            conn,
-            home: None,
-            at_work: false,
-        }
+        Self { conn, home: None, at_work: false }
     }
 
     /// Lets each migration begin in this database.
@@ -85,28 +81,18 @@ impl Worker {
                 failure: error.into(),
             })?;
         }
-        transaction.commit().await.map_err(|error| Stopped {
-            at: At::After,
-            failure: error.into(),
-        })
+        transaction.commit().await.map_err(|error| Stopped { at: At::After, failure: error.into() })
     }
 }
 
 impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
-        Self {
-            at: At::Before,
-            failure: error.into(),
-        }
+        Self { at: At::Before, failure: error.into() }
     }
 }
 
 /// Runs all statements of a text, and notes each that is done.
-async fn exhaust(
-    conn: &mut impl Queryable,
-    text: &str,
-    results: &mut Vec<bool>,
-) -> Result<(), Error> {
+async fn exhaust(conn: &mut impl Queryable, text: &str, results: &mut Vec<bool>) -> Result<(), Error> {
     let mut answer = conn.query_iter(text).await?;
     while !answer.is_empty() {
         results.push(!answer.columns_ref().is_empty());

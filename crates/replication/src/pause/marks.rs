@@ -39,9 +39,7 @@ pub(super) async fn put_on<'a, S: Stack, T: Tasks>(
         read(dms, &mut due).await?;
     }
     let settles = deployment.is_rolling_back() || due.iter().any(|pausing| pausing.contested);
-    let marking = due
-        .into_iter()
-        .map(|pausing| put_on_one(dms, pausing, deployment.request_id));
+    let marking = due.into_iter().map(|pausing| put_on_one(dms, pausing, deployment.request_id));
     let marking: Vec<_> = marking.collect();
     let marked = iter(marking).buffer_unordered(CONCURRENCY);
     let marked: Vec<_> = marked.try_collect().await?;
@@ -88,9 +86,7 @@ fn is_ours(pausing: &mut Pausing, request_id: &str) -> bool {
 /// Reads the marks anew.
 async fn read<T: Tasks>(dms: &T, all: &mut [&mut Pausing]) -> anyhow::Result<()> {
     let arns: Vec<Arn> = all.iter().map(|it| it.it.task.arn.clone()).collect();
-    let mut marks = observe::marks(dms, &arns)
-        .await
-        .context("reading the pause marks again")?;
+    let mut marks = observe::marks(dms, &arns).await.context("reading the pause marks again")?;
     for pausing in all {
         pausing.it.mark = marks.remove(&pausing.it.task.arn);
     }
@@ -100,19 +96,13 @@ async fn read<T: Tasks>(dms: &T, all: &mut [&mut Pausing]) -> anyhow::Result<()>
 pub(super) async fn take_off<T: Tasks>(dms: &T, arn: &Arn, name: &str) -> anyhow::Result<()> {
     match dms.unmark(arn).await {
         Err(TasksError::NotFound(_)) => Ok(()),
-        unmarked => {
-            unmarked.with_context(|| format!("taking the mark off replication task {name}"))
-        }
+        unmarked => unmarked.with_context(|| format!("taking the mark off replication task {name}")),
     }
 }
 
 /// Puts marks back that were taken off what we stopped. A request that Lambda delivers twice at the same time does that:
 /// its second run is refused the stop, and takes the task for one that somebody else has stopped.
-pub(super) async fn keep<T: Tasks>(
-    dms: &T,
-    stopped: &[Arn],
-    request_id: &str,
-) -> anyhow::Result<()> {
+pub(super) async fn keep<T: Tasks>(dms: &T, stopped: &[Arn], request_id: &str) -> anyhow::Result<()> {
     if stopped.is_empty() {
         return Ok(());
     }

@@ -24,11 +24,7 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Calls>> {
             let scene = errand.scene(Pace::immediate(), tasks).await?;
             let before = scene.calls();
             errand.run(&scene).await?;
-            all.push(Calls {
-                what: errand.what,
-                tasks: Some(tasks),
-                calls: since(&before, scene.calls()),
-            });
+            all.push(Calls { what: errand.what, tasks: Some(tasks), calls: since(&before, scene.calls()) });
         }
     }
     all.extend(of_a_database().await?);
@@ -50,20 +46,13 @@ async fn of_a_database() -> anyhow::Result<Vec<Calls>> {
         let before = scene.calls();
         let event = scene.request(kind, "DbInit", &scene.database(migrations));
         scene.succeed(&function, event, TIME).await?;
-        all.push(Calls {
-            what,
-            tasks: None,
-            calls: since(&before, scene.calls()),
-        });
+        all.push(Calls { what, tasks: None, calls: since(&before, scene.calls()) });
     }
     function.end().await;
     Ok(all)
 }
 
-fn since(
-    before: &BTreeMap<String, usize>,
-    mut now: BTreeMap<String, usize>,
-) -> BTreeMap<String, usize> {
+fn since(before: &BTreeMap<String, usize>, mut now: BTreeMap<String, usize>) -> BTreeMap<String, usize> {
     for (operation, count) in before {
         if let Some(all) = now.get_mut(operation) {
             *all -= count;

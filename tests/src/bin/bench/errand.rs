@@ -33,22 +33,12 @@ const UPDATE: Errand = Errand {
     is_marked: false,
 };
 
-const NOTHING: Errand = Errand {
-    what: "dms-pre, Update, nothing of DMS changes",
-    function: "dms-pre",
-    ..UPDATE
-};
-pub(crate) const PAUSE: Errand = Errand {
-    what: "dms-pre, Update, all tasks change",
-    is_touched: true,
-    ..NOTHING
-};
-const PRE_GOES: Errand = Errand {
-    what: "dms-pre, Delete",
-    kind: "Delete",
-    stack: "DELETE_IN_PROGRESS",
-    ..NOTHING
-};
+const NOTHING: Errand =
+    Errand { what: "dms-pre, Update, nothing of DMS changes", function: "dms-pre", ..UPDATE };
+pub(crate) const PAUSE: Errand =
+    Errand { what: "dms-pre, Update, all tasks change", is_touched: true, ..NOTHING };
+const PRE_GOES: Errand =
+    Errand { what: "dms-pre, Delete", kind: "Delete", stack: "DELETE_IN_PROGRESS", ..NOTHING };
 const START: Errand = Errand {
     what: "dms-post, Create, all tasks are new",
     kind: "Create",
@@ -56,11 +46,7 @@ const START: Errand = Errand {
     tasks: TaskStatus::Ready,
     ..ALL_RUN
 };
-const ALL_RUN: Errand = Errand {
-    what: "dms-post, Update, all tasks run",
-    function: "dms-post",
-    ..UPDATE
-};
+const ALL_RUN: Errand = Errand { what: "dms-post, Update, all tasks run", function: "dms-post", ..UPDATE };
 pub(crate) const RESUME: Errand = Errand {
     what: "dms-post, Update, all tasks are paused",
     tasks: TaskStatus::Stopped,

@@ -19,10 +19,7 @@ const NAMES: [&str; 4] = ["echo", "dms-pre", "dms-post", "db-init"];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    ensure!(
-        cfg!(target_os = "linux"),
-        "`make bench` reads memory from /proc, which only Linux has"
-    );
+    ensure!(cfg!(target_os = "linux"), "`make bench` reads memory from /proc, which only Linux has");
     let docs = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmark.md"));
     let mut page = page::Page::new();
     page.sizes()?;

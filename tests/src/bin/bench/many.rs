@@ -53,11 +53,7 @@ pub(crate) async fn delays() -> anyhow::Result<Vec<Delay>> {
 }
 
 async fn delay(errand: &Errand, change: Duration) -> anyhow::Result<Duration> {
-    let pace = Pace {
-        start: change,
-        stop: change,
-        ..Pace::immediate()
-    };
+    let pace = Pace { start: change, stop: change, ..Pace::immediate() };
     let scene = errand.scene(pace, 1).await?;
     errand.run(&scene).await?;
     let now = scene.dms.time();
@@ -81,9 +77,7 @@ pub(crate) struct Many {
 pub(crate) async fn stacks() -> anyhow::Result<Vec<Many>> {
     let sizes = [1, 10, 100, 450];
     let [pause, resume] = [PAUSE, RESUME];
-    let runs = sizes
-        .into_iter()
-        .flat_map(|tasks| [many(&pause, tasks), many(&resume, tasks)]);
+    let runs = sizes.into_iter().flat_map(|tasks| [many(&pause, tasks), many(&resume, tasks)]);
     let mut all = try_join_all(runs).await?;
     all.sort_by_key(|many| many.what);
     Ok(all)
@@ -100,11 +94,5 @@ async fn many(errand: &Errand, tasks: usize) -> anyhow::Result<Many> {
     let before: usize = scene.dms.all_calls().values().sum();
     let took = errand.run(&scene).await?.as_secs_f64();
     let calls: usize = scene.dms.all_calls().values().sum();
-    Ok(Many {
-        what: errand.what,
-        tasks,
-        took,
-        bound: bound(errand, tasks),
-        calls: calls - before,
-    })
+    Ok(Many { what: errand.what, tasks, took, bound: bound(errand, tasks), calls: calls - before })
 }

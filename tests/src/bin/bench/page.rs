@@ -54,12 +54,10 @@ impl Page {
         let mut text = format!("\n## {heading}\n\n{words}\n\n");
         let _ = writeln!(text, "| {} |", columns.join(" | "));
         let cells = rows.first().into_iter().flatten();
-        let rules = cells.map(
-            |cell| match cell.starts_with(|c: char| c.is_ascii_digit()) {
-                true => "---:|",
-                false => "---|",
-            },
-        );
+        let rules = cells.map(|cell| match cell.starts_with(|c: char| c.is_ascii_digit()) {
+            true => "---:|",
+            false => "---|",
+        });
         let _ = writeln!(text, "|{}", rules.collect::<String>());
         for row in rows {
             let _ = writeln!(text, "| {} |", row.join(" | "));
@@ -111,15 +109,8 @@ impl Page {
              request; most of the rest is the time of the stand-ins, which are not built for speed. The aims: ready within \
              2.5 times the echo; 16 MB for dms-pre and dms-post, 20 MB for db-init."
         );
-        let columns = [
-            "",
-            "ready",
-            "to the echo",
-            "first request",
-            "CPU until then",
-            "next request",
-            "peak memory",
-        ];
+        let columns =
+            ["", "ready", "to the echo", "first request", "CPU until then", "next request", "peak memory"];
         self.table("A process", &words, &columns, &rows);
     }
 
@@ -145,12 +136,7 @@ impl Page {
         let words = "To CloudFormation, DMS and Secrets Manager, where DMS does everything at once. Each second of waiting for \
                      tasks costs one DescribeReplicationTasks more for every 100 of them. db-init has a user for DMS to set \
                      up, with a secret of its own.";
-        self.table(
-            "AWS calls",
-            words,
-            &["request", "tasks", "calls", "which"],
-            &rows,
-        );
+        self.table("AWS calls", words, &["request", "tasks", "calls", "which"], &rows);
     }
 
     pub(crate) fn delays(&mut self, all: &[Delay]) {
@@ -192,14 +178,7 @@ impl Page {
                      is those 5 s alone, and what is above it is the rhythm of the polls: they are a second apart from the \
                      moment before the first call, so that the fifth comes a little too early and the sixth a second later. \
                      The aim: 1.2 × for 450 tasks.";
-        let columns = [
-            "request",
-            "tasks",
-            "DMS calls, refused ones too",
-            "took",
-            "bound",
-            "ratio",
-        ];
+        let columns = ["request", "tasks", "DMS calls, refused ones too", "took", "bound", "ratio"];
         self.table("Stacks of many tasks", words, &columns, &rows);
     }
 }
@@ -213,22 +192,14 @@ fn machine() -> String {
         let value = line.and_then(|line| line.split_once(':'));
         value.map_or("unknown".to_owned(), |(_, value)| value.trim().to_owned())
     };
-    let kib: f64 = field(&memory, "MemTotal")
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap_or_default();
+    let kib: f64 = field(&memory, "MemTotal").trim_end_matches(" kB").parse().unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let gib = kib / 1024.0 / 1024.0;
-    format!(
-        "{} ({cores} cores, {gib:.0} GiB)",
-        field(&cpu, "model name")
-    )
+    format!("{} ({cores} cores, {gib:.0} GiB)", field(&cpu, "model name"))
 }
 
 fn rustc() -> String {
-    let version = std::process::Command::new("rustc")
-        .arg("--version")
-        .output();
+    let version = std::process::Command::new("rustc").arg("--version").output();
     let version = version.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
     version.unwrap_or_else(|_| "an unknown rustc".to_owned())
 }

@@ -94,10 +94,7 @@ fn cpu_time(function: &Function) -> anyhow::Result<Duration> {
 fn peak_memory(function: &Function) -> anyhow::Result<f64> {
     let pid = function.pid().context("the process has ended")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .context("/proc tells no peak")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("/proc tells no peak")?;
     let kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024.0 / 1e6)
 }

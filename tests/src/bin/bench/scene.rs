@@ -108,10 +108,7 @@ impl Scene {
         let [cloudformation, dms, secrets, _] = &self.fronts;
         let environment = [
             ("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.endpoint()),
-            (
-                "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE",
-                dms.endpoint(),
-            ),
+            ("AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", dms.endpoint()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
             ("SSL_CERT_FILE", path(&ca)),
         ];
@@ -121,11 +118,7 @@ impl Scene {
 
     /// How often each operation of AWS was called.
     pub(crate) fn calls(&self) -> BTreeMap<String, usize> {
-        let services = [
-            self.stack.calls(),
-            self.dms.all_calls(),
-            self.secrets.calls(),
-        ];
+        let services = [self.stack.calls(), self.dms.all_calls(), self.secrets.calls()];
         services.into_iter().flatten().collect()
     }
 
@@ -173,18 +166,10 @@ impl Scene {
     ) -> anyhow::Result<Value> {
         let before = self.callback.puts().len();
         let verdict = function.invoke_within(event, time).await;
-        anyhow::ensure!(
-            verdict.is_ok(),
-            "the function failed: {verdict:?}\n{}",
-            function.log()
-        );
+        anyhow::ensure!(verdict.is_ok(), "the function failed: {verdict:?}\n{}", function.log());
         let answer = self.callback.puts().get(before).map(|put| put.json());
         if let Some(answer) = &answer {
-            anyhow::ensure!(
-                answer["Status"] == "SUCCESS",
-                "{answer}\n{}",
-                function.log()
-            );
+            anyhow::ensure!(answer["Status"] == "SUCCESS", "{answer}\n{}", function.log());
         }
         Ok(answer.unwrap_or_default())
     }

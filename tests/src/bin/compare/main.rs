@@ -16,15 +16,10 @@ const SET_UPS: [SetUp; 3] = [SetUp::Plain, SetUp::Snippet, SetUp::Sluice];
 async fn main() -> anyhow::Result<()> {
     let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/comparison.md");
     let (docs, began) = (PathBuf::from(docs), Instant::now());
-    println!(
-        "Starting three clouds on this machine, and a database server. It takes about seven minutes."
-    );
+    println!("Starting three clouds on this machine, and a database server. It takes about seven minutes.");
     let tell = |set_up: SetUp, what: String| {
         let set_up = set_up.to_string();
-        println!(
-            "{:>7.1} s  {set_up:<8} {what}",
-            began.elapsed().as_secs_f64()
-        );
+        println!("{:>7.1} s  {set_up:<8} {what}", began.elapsed().as_secs_f64());
     };
     let times = Times::longer();
     let outcomes = compare(&SET_UPS, &OPERATIONS, &times, &tell).await?;

@@ -70,24 +70,17 @@ template neither comes about: DMS has refused the change before.\n\
 was not measured.\n";
 
 fn table(outcomes: &[Outcome]) -> String {
-    let mut table = "| operation | set-up | the stack | the stream rested | DMS at work | lost | left to people |\n\
+    let mut table =
+        "| operation | set-up | the stack | the stream rested | DMS at work | lost | left to people |\n\
                      |---|---|---|---:|---:|---:|---|\n"
-        .to_owned();
+            .to_owned();
     let mut last = None;
     for outcome in outcomes {
         let is_first = last.replace(outcome.operation) != Some(outcome.operation);
-        let operation = if is_first {
-            outcome.operation.to_string()
-        } else {
-            String::new()
-        };
+        let operation = if is_first { outcome.operation.to_string() } else { String::new() };
         let (rest, at_work) = rest(outcome);
         let left: Vec<_> = outcome.left.iter().map(ToString::to_string).collect();
-        let left = if left.is_empty() {
-            "–".to_owned()
-        } else {
-            left.join("; ")
-        };
+        let left = if left.is_empty() { "–".to_owned() } else { left.join("; ") };
         let _ = writeln!(
             table,
             "| {operation} | {} | {} | {rest} | {at_work} | {} | {left} |",
@@ -98,11 +91,7 @@ fn table(outcomes: &[Outcome]) -> String {
         let of_it = || outcomes.iter().filter(move |it| it.set_up == set_up);
         let lost: usize = of_it().map(|it| it.lost).sum();
         let left = of_it().filter(|it| !it.left.is_empty()).count();
-        let operation = if set_up == SetUp::Plain {
-            "**in all**"
-        } else {
-            ""
-        };
+        let operation = if set_up == SetUp::Plain { "**in all**" } else { "" };
         let _ = writeln!(
             table,
             "| {operation} | {set_up} | | | | **{lost}** | something after {left} of {} |",
