@@ -18,7 +18,7 @@ LATENCIES = ("CDCLatencySource", "CDCLatencyTarget")
 # As many tasks as DMS describes in a call.
 PAGE = 100
 
-# The tag of a task that a deployment has paused.
+# How the tags begin of a task that a deployment has paused. What follows, after a colon, is the request that did it.
 MARK = "sluice:paused-by"
 
 # What stands in every run's log, and what of a handler's line is there for machines.
@@ -80,7 +80,7 @@ def few_tasks(found: list[Resource]) -> Iterator[str]:
         if task["Status"] != "running":
             parts += [task[key] for key in ("StopReason", "LastFailureMessage") if task.get(key)]
         if arn in marked:
-            parts.append(f"paused by {marked[arn]}, to be resumed")
+            parts.append(f"paused by {' and '.join(sorted(marked[arn]))}, to be resumed")
         parts += [f"{name} {seconds:.0f} s" for name, seconds in latency.get(arn, {}).items()]
         if task["Status"] == "running" and arn not in latency:
             parts.append(f"no latency reported in {RECENT.seconds // 60} minutes")
@@ -89,13 +89,18 @@ def few_tasks(found: list[Resource]) -> Iterator[str]:
         yield f"  task {arn} ({name}): DMS does not know it"
 
 
-def marks(tasks: list[dict[str, Any]]) -> dict[str, str]:
+def marks(tasks: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Who paused the tasks that are marked, by their ARNs."""
     if not tasks:
         return {}
     arns = [task["ReplicationTaskArn"] for task in tasks]
-    tags = client("dms").list_tags_for_resource(ResourceArnList=arns)["TagList"]
-    return {tag["ResourceArn"]: tag["Value"] for tag in tags if tag["Key"] == MARK}
+    found: dict[str, list[str]] = {}
+    for tag in client("dms").list_tags_for_resource(ResourceArnList=arns)["TagList"]:
+        if tag["Key"].startswith(MARK):
+            # A key that names no request has the name as its value.
+            request = tag["Key"].removeprefix(MARK).removeprefix(":") or tag["Value"]
+            found.setdefault(tag["ResourceArn"], []).append(request)
+    return found
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ PATIENCE_SECONDS = 900
 # How long a description may trail a modification: longer than the stand-in's does.
 LAG_SECONDS = 3
 
+# Whether the update of a task compares the template's tags with those that it has, and not with the old template's. The
+# registry's schema of the type lets its handler do either; which of the two AWS's does is not documented.
+RECONCILES_TAGS = os.environ.get("SLUICE_RECONCILES_TAGS") == "1"
+
 # Regions' clients: making one takes a noticeable fraction of a second.
 _clients: dict = {}
 # Modifications that DMS refused: ARN -> the (old, new) properties CloudFormation asked for.
@@ -176,11 +180,13 @@ class Kind:
         return seen
 
     def retag(self, physical_id: str, old: dict, new: dict) -> None:
-        """Apply the difference of the template's tags; tags that others put on stay."""
-        old, new = own_tags(old), own_tags(new)
+        """Apply the difference of the template's tags. Tags that others put on stay, unless tags are reconciled."""
         arn = physical_id
         if self.is_group:
             arn = f"arn:aws:dms:{get_region()}:{provisioners.get_account_id()}:subgrp:{physical_id}"
+        if self.name == "ReplicationTask" and RECONCILES_TAGS:
+            old = {tag["Key"]: tag["Value"] for tag in call("ListTagsForResource", ResourceArn=arn)["TagList"]}
+        old, new = own_tags(old), own_tags(new)
         if old.keys() - new.keys():
             call("RemoveTagsFromResource", ResourceArn=arn, TagKeys=sorted(old.keys() - new.keys()))
         changed = [{"Key": key, "Value": value} for key, value in new.items() if old.get(key) != value]

@@ -7,6 +7,8 @@ Started by the driver in tests/src as `python launch.py`, with
     SLUICE_RDS_ENDPOINT   URL of the database starter (see rds.py)
     SLUICE_LAMBDA_LOG     optional: a file to append the functions' output to (see lambda_runs.py)
     SLUICE_CALL_LOG       optional: a file to append the roles' calls of AWS to (see permissions.py)
+    SLUICE_RECONCILES_TAGS
+                          optional: 1 takes tags off a task that is updated, unless the template has them (see dms.py)
     LOG_LEVEL             optional: ministack's own log, on stderr (WARNING)
 
 It ends when its standard input is closed, its parent dies, or it gets SIGTERM or

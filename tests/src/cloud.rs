@@ -110,6 +110,19 @@ impl Cloud {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_at(pace: Pace) -> anyhow::Result<Self> {
+        Self::start_with(pace, &[]).await
+    }
+
+    /// Starts one whose CloudFormation takes tags off a task that it updates, unless the template has them. AWS says of its
+    /// own neither that it does nor that it does not.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_that_reconciles_tags(pace: Pace) -> anyhow::Result<Self> {
+        Self::start_with(pace, &[("SLUICE_RECONCILES_TAGS", "1")]).await
+    }
+
+    async fn start_with(pace: Pace, options: &[(&str, &str)]) -> anyhow::Result<Self> {
         let dms = Dms::new(pace);
         let dms_server = DmsServer::start(dms.clone()).await?;
         let rds = RdsStandIn::start().await?;
@@ -125,6 +138,7 @@ impl Cloud {
             .env("SLUICE_RDS_ENDPOINT", rds.endpoint())
             .env("SLUICE_LAMBDA_LOG", folder.path().join("functions.jsonl"))
             .env("SLUICE_CALL_LOG", folder.path().join("calls.jsonl"))
+            .envs(options.iter().copied())
             // It ends when this pipe does, however we end.
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)

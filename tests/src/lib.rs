@@ -1,8 +1,8 @@
 //! The stage that Sluice is rehearsed on: stand-ins for what its handlers talk to, and the local cloud's driver.
 //!
 //! # Layout
-//! - What the handlers talk to: [`dms`] is the one model of DMS; [`stack`] is CloudFormation as they read it; [`secrets`]
-//!   is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
+//! - What the handlers talk to: [`dms`] is the one model of DMS; [`stack`] is CloudFormation as they read it; [`aws`] brings
+//!   both to the SDK's client, in process or by a port, and lets things happen on the way; [`secrets`] is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
 //!   does so over [`http`], behind [`tls`] where somebody asks for it.
 //!   [`gate`] stands in anybody's way.
 //! - What the stream is made of: [`replica`] is the engine behind DMS, which moves real rows; [`kinesis`] stands in for
@@ -14,6 +14,7 @@
 //!   [`compare`] is the same operations with Sluice and without it; [`timeline`] draws what happened.
 //! - [`trials`] tries many made-up cases.
 
+pub mod aws;
 pub mod callback;
 pub mod chaos;
 pub mod cloud;

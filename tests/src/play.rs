@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::dms::TaskStatus;
 use anyhow::{Context, ensure};
-use replication::task::TaskStatus;
 use tokio::time::Instant;
 
 use crate::cloud::Cloud;

@@ -1,20 +1,15 @@
-//! A stand-in for CloudFormation as the handlers read it: one stack with its status, its change set and its tasks.
-//!
-//! [`Stack`] is the trait's implementation in process; [`serve`] serves the same stack over CloudFormation's query
-//! protocol, for the real binaries.
+//! A stand-in for CloudFormation as the handlers read it: one stack with its status, its change set, its resources and its
+//! events. [`aws`](crate::aws) brings it to a client.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
-use replication::change::{Change, ResourceChange, Stage};
-use replication::stack::{Resource, StackStatus};
-use replication::task::Arn;
-
+use crate::aws::Clock;
+use crate::dms::Arn;
 use crate::request::UNDER_TEST;
 
 mod wire;
-
-pub use wire::serve;
 
 /// The ARN of the one stack there is.
 pub const STACK: &str =
@@ -22,12 +17,52 @@ pub const STACK: &str =
 /// The ARN of its first change set.
 pub const CHANGE_SET: &str = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/deploy/6a2d";
 
+/// One resource in a change set, in CloudFormation's own terms.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceChange {
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic`, or a newer one.
+    pub action: String,
+    /// The name in the template.
+    pub logical_id: String,
+    /// The physical id before the change; none for an added resource.
+    pub physical_id: Option<String>,
+    /// Such as `AWS::DMS::Endpoint`.
+    pub resource_type: String,
+    /// `True`, `False`, `Conditional`, or none where nothing is said.
+    pub replacement: Option<String>,
+    /// What of the resource changes: `Properties`, `Tags`, `Metadata`, …
+    pub scope: Vec<String>,
+    /// The changed properties and attributes: (`Properties`, name), or (another scope, no name).
+    pub details: Vec<(String, Option<String>)>,
+    /// A nested stack's own change set, where it has one.
+    pub change_set: Option<String>,
+    /// What becomes of a resource that goes: `Delete`, `Retain`, …
+    pub policy_action: Option<String>,
+}
+
+/// A resource of the stack, in CloudFormation's own terms.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    logical_id: String,
+    physical_id: String,
+    resource_type: String,
+    status: String,
+}
+
+#[derive(Clone, Debug)]
+struct Event {
+    at: SystemTime,
+    /// Of the stack itself, or of one of its resources.
+    of: Resource,
+}
+
 /// A stack, as it is now. A clone is another handle to the same one.
 #[derive(Clone, Debug)]
 pub struct Stack(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
+    clock: Clock,
     status: String,
     execution: String,
     changes: Option<Vec<ResourceChange>>,
@@ -37,7 +72,10 @@ struct Inner {
     nested: HashMap<String, Vec<ResourceChange>>,
     tasks: Vec<Resource>,
     others: Vec<Resource>,
-    /// How often each operation was called over HTTP.
+    events: Vec<Event>,
+    created: SystemTime,
+    updated: Option<SystemTime>,
+    /// How often each operation was called.
     calls: BTreeMap<String, usize>,
 }
 
@@ -51,25 +89,41 @@ impl Inner {
         })
     }
 
-    fn resources(&self) -> Vec<Resource> {
-        self.others.iter().chain(&self.tasks).cloned().collect()
+    fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.others.iter().chain(&self.tasks)
+    }
+
+    fn becomes(&mut self, status: &str) {
+        self.status = status.to_owned();
+        let at = self.clock.now();
+        if ["UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS"].contains(&status) {
+            self.updated = Some(at);
+        }
+        let of = resource("stream", "AWS::CloudFormation::Stack", STACK, status);
+        self.events.push(Event { at, of });
     }
 }
 
 impl Stack {
     /// A stack in this status, without tasks, updated without a change set.
     pub fn new(status: &str) -> Self {
-        let execution = "EXECUTE_IN_PROGRESS".to_owned();
-        let stack = Self(Arc::new(Mutex::new(Inner {
-            status: status.to_owned(),
-            execution,
+        let clock = Clock::start();
+        let mut inner = Inner {
+            clock,
+            status: String::new(),
+            execution: "EXECUTE_IN_PROGRESS".to_owned(),
             changes: None,
             change_sets: 0,
             nested: HashMap::new(),
             tasks: Vec::new(),
             others: Vec::new(),
+            events: Vec::new(),
+            created: clock.now(),
+            updated: None,
             calls: BTreeMap::new(),
-        })));
+        };
+        inner.becomes(status);
+        let stack = Self(Arc::new(Mutex::new(inner)));
         stack.resource_is("Stream", "AWS::Kinesis::Stream", "CREATE_COMPLETE");
         // By both names that the tests' requests give to the resource that they are about.
         for name in [UNDER_TEST, "DmsPre"] {
@@ -78,78 +132,109 @@ impl Stack {
         stack
     }
 
-    fn state(&self) -> MutexGuard<'_, Inner> {
+    fn state_of(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap()
+    }
+
+    /// From now on, and in what has been, the stack goes by this clock.
+    pub(crate) fn goes_by(&self, clock: Clock) {
+        let mut state = self.state_of();
+        let ours = std::mem::replace(&mut state.clock, clock);
+        let adjust = |at: &mut SystemTime| {
+            let origin = ours.origin + at.duration_since(ours.epoch).unwrap_or_default();
+            *at = clock.epoch + origin.saturating_duration_since(clock.origin);
+        };
+        adjust(&mut state.created);
+        state.updated.iter_mut().for_each(adjust);
+        state.events.iter_mut().for_each(|event| adjust(&mut event.at));
     }
 
     /// Puts a task into the template, under this name.
     pub fn has(&self, logical_id: &str, task: &Arn) {
-        self.put(logical_id, task, false);
+        self.state_of().tasks.push(listed(logical_id, task, false));
     }
 
     /// The resource of this name gets another physical id, as after a replacement.
     pub fn replaces(&self, logical_id: &str, task: &Arn) {
-        self.state().tasks.retain(|it| it.logical_id != logical_id);
-        self.put(logical_id, task, true);
-    }
-
-    fn put(&self, logical_id: &str, task: &Arn, updated: bool) {
-        self.state().tasks.push(listed(logical_id, task, updated));
+        let mut state = self.state_of();
+        state.tasks.retain(|it| it.logical_id != logical_id);
+        state.tasks.push(listed(logical_id, task, true));
     }
 
     /// The stack is carrying out a change set with these changes.
     pub fn changes(&self, changes: Vec<ResourceChange>) {
-        let mut state = self.state();
+        let mut state = self.state_of();
         state.changes = Some(changes);
         state.change_sets += 1;
     }
 
     /// The stack is carried on without a change set that anybody knows.
     pub fn changes_unseen(&self) {
-        self.state().changes = None;
+        self.state_of().changes = None;
     }
 
     /// The tasks that `ListStackResources` shows from now on, in place of those before.
     pub fn lists(&self, tasks: Vec<Resource>) {
-        self.state().tasks = tasks;
+        self.state_of().tasks = tasks;
     }
 
     /// A resource that is no task is in this status from now on.
     pub fn resource_is(&self, logical_id: &str, resource_type: &str, status: &str) {
-        let others = &mut self.state().others;
-        others.retain(|it| it.logical_id != logical_id);
-        let physical_id = format!("{logical_id}-1");
-        others.push(resource(logical_id, resource_type, &physical_id, status));
+        let mut state = self.state_of();
+        state.others.retain(|it| it.logical_id != logical_id);
+        let resource = resource(logical_id, resource_type, &format!("{logical_id}-1"), status);
+        let event = Event { at: state.clock.now(), of: resource.clone() };
+        state.events.push(event);
+        state.others.push(resource);
+    }
+
+    /// A resource that is no task is gone, as `ListStackResources` shows for a while.
+    pub fn resource_goes(&self, logical_id: &str, resource_type: &str) {
+        self.resource_is(logical_id, resource_type, "DELETE_COMPLETE");
+        self.state_of().others.retain(|it| it.logical_id != logical_id);
     }
 
     /// A nested stack is carrying out a change set of its own.
     pub fn nests(&self, change_set: &str, changes: Vec<ResourceChange>) {
-        self.state().nested.insert(change_set.to_owned(), changes);
+        self.state_of().nested.insert(change_set.to_owned(), changes);
     }
 
     /// The stack's status changes.
     pub fn becomes(&self, status: &str) {
-        self.state().status = status.to_owned();
+        self.state_of().becomes(status);
     }
 
-    /// How often each operation has been called over HTTP.
+    /// The stack's status.
+    pub fn status(&self) -> String {
+        self.state_of().status.clone()
+    }
+
+    /// How often each operation has been called.
     pub fn calls(&self) -> BTreeMap<String, usize> {
-        self.state().calls.clone()
+        self.state_of().calls.clone()
     }
 
     /// Whether an operation is under way.
     pub fn is_in_progress(&self) -> bool {
-        self.state().status.ends_with("_IN_PROGRESS")
+        self.status().ends_with("_IN_PROGRESS")
     }
 
-    /// Whether the stack is in this status.
-    pub fn status_is(&self, status: &str) -> bool {
-        self.state().status == status
+    /// All that is so of the stack, in words.
+    pub fn state(&self) -> String {
+        let state = self.state_of();
+        let events: Vec<_> =
+            state.events.iter().map(|it| (it.at, &it.of.logical_id, &it.of.status)).collect();
+        format!("{} {} {:?} {events:?}", state.status, state.execution, state.updated)
+    }
+
+    /// The change set's execution status.
+    pub fn execution(&self) -> String {
+        self.state_of().execution.clone()
     }
 
     /// The change set's execution status changes.
     pub fn execution_is(&self, status: &str) {
-        self.state().execution = status.to_owned();
+        self.state_of().execution = status.to_owned();
     }
 }
 
@@ -162,7 +247,7 @@ pub fn listed(logical_id: &str, task: &Arn, updated: bool) -> Resource {
 fn resource(logical_id: &str, resource_type: &str, physical_id: &str, status: &str) -> Resource {
     Resource {
         logical_id: logical_id.to_owned(),
-        physical_id: Some(physical_id.to_owned()),
+        physical_id: physical_id.to_owned(),
         resource_type: resource_type.to_owned(),
         status: status.to_owned(),
     }
@@ -179,29 +264,6 @@ pub fn modified(logical_id: &str, resource_type: &str, physical_id: &Arn) -> Res
         scope: vec!["Properties".to_owned()],
         details: vec![("Properties".to_owned(), Some("TableMappings".to_owned()))],
         change_set: None,
-    }
-}
-
-impl replication::Stack for Stack {
-    async fn status(&self, stack: &str) -> anyhow::Result<(StackStatus, Option<String>)> {
-        anyhow::ensure!(stack == STACK, "describing stack {stack}: ValidationError: it does not exist");
-        let state = self.state();
-        Ok((StackStatus(state.status.clone()), state.change_set()))
-    }
-
-    async fn change(&self, _change_set: &str, stage: Stage) -> anyhow::Result<Change> {
-        let state = self.state();
-        let at_work = match (stage, state.execution.as_str()) {
-            (Stage::Planned, _) | (_, "EXECUTE_IN_PROGRESS") => true,
-            (stage, execution) => stage == Stage::Undone && execution == "EXECUTE_FAILED",
-        };
-        Ok(match (&state.changes, at_work) {
-            (Some(changes), true) => Change::Known(changes.clone()),
-            _ => Change::Unknown(state.execution.clone()),
-        })
-    }
-
-    async fn resources(&self, _stack: &str) -> anyhow::Result<Vec<Resource>> {
-        Ok(self.state().resources())
+        policy_action: None,
     }
 }

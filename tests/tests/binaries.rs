@@ -20,14 +20,15 @@ mod sizes;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stage::aws::{self, Aws};
 use stage::callback::{Callback, SIGNATURE};
-use stage::dms::{Dms, DmsServer, Pace};
+use stage::dms::{Dms, Pace};
 use stage::http::Server;
 use stage::lambda::Function;
 use stage::mysql::MysqlServer;
 use stage::request::{self, REQUEST_ID};
 use stage::secrets::{Secret, SecretsManager};
-use stage::stack::{self, STACK, Stack};
+use stage::stack::{STACK, Stack};
 
 /// What the tests grant unless time is what they are about.
 const A_MINUTE: Duration = Duration::from_secs(60);
@@ -52,7 +53,7 @@ struct Scene {
     stack: Stack,
     dms: Dms,
     secrets: SecretsManager,
-    _servers: (Server, DmsServer),
+    _aws: Server,
 }
 
 impl Scene {
@@ -69,12 +70,10 @@ impl Scene {
     /// The same, with this much in its log.
     async fn logging(level: &str, pace: Pace, resource: &'static str) -> Self {
         let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::new(pace));
-        let cloudformation = stack::serve(stack.clone()).await.unwrap();
-        let dms_server = DmsServer::start(dms.clone()).await.unwrap();
+        let aws = aws::serve(Aws::new(&dms, &stack)).await.unwrap();
         let secrets = SecretsManager::start().await.unwrap();
         let environment = [
-            ("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.endpoint()),
-            ("AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", dms_server.endpoint()),
+            ("AWS_ENDPOINT_URL", aws.endpoint()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
             ("RUST_LOG", level),
         ];
@@ -86,7 +85,7 @@ impl Scene {
             stack,
             dms,
             secrets,
-            _servers: (cloudformation, dms_server),
+            _aws: aws,
         }
     }
 

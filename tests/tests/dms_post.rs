@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use custom_resource::{Deadline, Resource};
-use replication::Stack as _;
-use replication::change::ResourceChange;
+use replication::mark::Revision;
 use replication::post::DmsPostProperties;
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::{PAUSE_MARK, Tasks};
-use stage::dms::{Dms, Refusal, StartType, Throttle};
+use stage::aws::{Aws, Trouble, Troubles};
+use stage::dms::{Arn, Dms, Refusal, StartType, TaskStatus, Throttle};
 use stage::request;
-use stage::stack::{Stack, modified};
+use stage::stack::{ResourceChange, Stack, modified};
 
 #[path = "dms_post/deletion.rs"]
 mod deletion;
@@ -37,22 +35,33 @@ impl Scene {
         Self { stack, dms, orders }
     }
 
-    async fn paused(status: TaskStatus) -> Self {
+    fn paused(status: TaskStatus) -> Self {
         let scene = Self::new(status);
-        scene.dms.mark(&scene.orders, "r-1").await.unwrap();
+        scene.dms.mark(&scene.orders, "r-1");
         scene
     }
 
-    fn handler(&self) -> replication::DmsPost<Stack, Dms> {
-        replication::DmsPost::new(self.stack.clone(), self.dms.clone())
+    fn handler(&self) -> replication::DmsPost {
+        replication::DmsPost::new(&Aws::new(&self.dms, &self.stack).config())
     }
 
     /// (running, started, resumed)
     async fn deploy(&self) -> anyhow::Result<[usize; 3]> {
-        let properties = DmsPostProperties { after: "r-1-0".to_owned() };
-        let attributes = self.handler().update(request::decoded(properties)).await?;
+        self.deploy_after("r-1-0".to_owned()).await
+    }
+
+    /// The same, with what DmsPre has handed over.
+    async fn deploy_after(&self, after: String) -> anyhow::Result<[usize; 3]> {
+        let attributes = self.handler().update(request::decoded(DmsPostProperties { after })).await?;
         let names = ["RunningTasks", "StartedTasks", "ResumedTasks"];
         Ok(names.map(|name| attributes.get(name).unwrap().parse().unwrap()))
+    }
+
+    /// A revision that names the task, made so many seconds from the services' now.
+    fn revision(&self, seconds: i64) -> String {
+        let (now, apart) = (self.dms.clock().now(), Duration::from_secs(seconds.unsigned_abs()));
+        let at = if seconds < 0 { now - apart } else { now + apart };
+        Revision::new("r-1", at, [&replication::task::Arn::new(self.orders.as_str())]).to_string()
     }
 
     async fn reason(&self) -> String {
@@ -70,7 +79,7 @@ impl Scene {
     }
 
     fn is_marked(&self) -> bool {
-        self.dms.tags(&self.orders).contains_key(PAUSE_MARK)
+        self.dms.is_marked(&self.orders)
     }
 }
 
@@ -90,7 +99,7 @@ async fn a_task_that_never_ran_is_started() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_task_is_resumed_at_its_checkpoint_and_loses_its_mark() {
-    let scene = Scene::paused(TaskStatus::Stopped).await;
+    let scene = Scene::paused(TaskStatus::Stopped);
     let checkpoint = scene.dms.checkpoint(&scene.orders);
     assert!(checkpoint.is_some());
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
@@ -109,8 +118,78 @@ async fn a_task_that_somebody_else_stopped_stays_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_task_that_has_lost_its_mark_is_resumed_since_dms_pre_names_it() {
+    let scene = Scene::new(TaskStatus::Stopped);
+    assert_eq!(scene.deploy_after(scene.revision(1)).await.unwrap(), [1, 0, 1]);
+    assert_eq!(scene.dms.calls("AddTagsToResource"), 1, "it was marked before it was started");
+    assert!(!scene.is_marked());
+
+    // In a rollback CloudFormation may hand over the revision of the deployment before.
+    let scene = Scene::new(TaskStatus::Stopped);
+    scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
+    assert_eq!(scene.deploy_after(scene.revision(-9)).await.unwrap(), [0, 0, 0]);
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_delivered_again_after_its_deployment_starts_nothing() {
+    let scene = Scene::new(TaskStatus::Stopped);
+    scene.stack.becomes("UPDATE_COMPLETE");
+    let error = scene.deploy_after(scene.revision(1)).await.unwrap_err();
+    assert!(error.to_string().contains("no deployment is at work"), "{error}");
+    assert_eq!(scene.status(), TaskStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_task_that_can_not_be_marked_is_resumed_all_the_same() {
+    let scene = Scene::new(TaskStatus::Stopped);
+    scene.dms.fail_next("AddTagsToResource", Refusal::new("AccessDeniedFault", "no dms:AddTagsToResource"));
+    assert_eq!(scene.deploy_after(scene.revision(1)).await.unwrap(), [1, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_two_requests_have_marked_is_resumed_once_more_if_a_late_stop_of_one_arrives() {
+    let scene = Scene::paused(TaskStatus::Stopped);
+    scene.dms.mark(&scene.orders, "r-2");
+    scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
+    let late = async {
+        while scene.status() != TaskStatus::Running {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        scene.dms.operator_stops(&scene.orders);
+    };
+    let (done, ()) = tokio::join!(scene.deploy(), late);
+    assert_eq!(done.unwrap(), [1, 0, 1]);
+    assert_eq!(scene.status(), TaskStatus::Running);
+    assert!(!scene.is_marked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_lost_call_leaves_a_paused_task_at_rest_or_marked() {
+    for operation in ["AddTagsToResource", "StartReplicationTask", "RemoveTagsFromResource", "TestConnection"]
+    {
+        for trouble in Trouble::UNSURE.into_iter().chain([Trouble::Throttled]) {
+            let scene = Scene::new(TaskStatus::Stopped);
+            let revision = scene.revision(1);
+            scene.dms.forget_connections(&Arn::new(scene.dms.member(&scene.orders, "SourceEndpointArn")));
+            let troubles = Troubles::default();
+            troubles.plan(operation, 1, trouble);
+            let aws = Aws::behind(&scene.dms, &scene.stack, troubles.clone());
+            let handler = replication::DmsPost::new(&aws.config());
+            let properties = DmsPostProperties { after: revision };
+            let answer = handler.update(request::decoded(properties)).await;
+            assert!(answer.is_ok(), "{operation} {trouble:?}: {answer:?}");
+            assert!(!troubles.is_waiting(), "{operation} {trouble:?}");
+            assert_eq!(scene.status(), TaskStatus::Running, "{operation} {trouble:?}");
+            assert!(!scene.is_marked(), "{operation} {trouble:?}");
+            assert_eq!(scene.dms.runs(&scene.orders).len(), 2, "{operation} {trouble:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_marked_task_that_runs_just_loses_its_mark() {
-    let scene = Scene::paused(TaskStatus::Running).await;
+    let scene = Scene::paused(TaskStatus::Running);
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 0]);
     assert!(!scene.is_marked());
 }
@@ -118,7 +197,7 @@ async fn a_marked_task_that_runs_just_loses_its_mark() {
 #[tokio::test(start_paused = true)]
 async fn a_paused_task_in_transit_is_waited_for_and_then_resumed() {
     for status in [TaskStatus::Stopping, TaskStatus::Modifying, TaskStatus::Starting] {
-        let scene = Scene::paused(status.clone()).await;
+        let scene = Scene::paused(status.clone());
         assert_eq!(scene.deploy().await.unwrap()[0], 1, "{status}");
         assert_eq!(scene.status(), TaskStatus::Running);
         assert!(!scene.is_marked(), "{status}");
@@ -185,7 +264,7 @@ async fn a_connection_that_fails_its_test_is_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_refused_for_the_moment_is_tried_again() {
-    let scene = Scene::paused(TaskStatus::Stopped).await;
+    let scene = Scene::paused(TaskStatus::Stopped);
     scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state("the task is busy"));
     scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state("the task is busy"));
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
@@ -193,7 +272,7 @@ async fn a_start_refused_for_the_moment_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn the_wrong_way_to_start_is_followed_by_the_other_once() {
-    let scene = Scene::paused(TaskStatus::Stopped).await;
+    let scene = Scene::paused(TaskStatus::Stopped);
     let wrong =
         Refusal::new("InvalidParameterCombinationException", "Start Type : RESUME_PROCESSING, not valid");
     scene.dms.fail_next("StartReplicationTask", wrong.clone());
@@ -223,8 +302,8 @@ async fn a_task_that_does_not_come_up_is_named_with_its_state_at_the_deadline() 
 }
 
 /// A paused task that the deployment takes out of the stack, before the clean-up that deletes it.
-async fn removed(status: &str) -> Scene {
-    let scene = Scene::paused(TaskStatus::Stopped).await;
+fn removed(status: &str) -> Scene {
+    let scene = Scene::paused(TaskStatus::Stopped);
     let change = modified("Orders", TASK, &scene.orders);
     let action = "Remove".to_owned();
     scene.stack.changes(vec![ResourceChange { action, replacement: None, ..change }]);
@@ -234,25 +313,27 @@ async fn removed(status: &str) -> Scene {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_the_deployment_removes_is_left_at_rest() {
-    let scene = removed("UPDATE_IN_PROGRESS").await;
+    let scene = removed("UPDATE_IN_PROGRESS");
     assert_eq!(scene.deploy().await.unwrap(), [0, 0, 0]);
     assert_eq!(scene.status(), TaskStatus::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_a_rollback_keeps_after_all_is_resumed() {
-    let scene = removed("UPDATE_ROLLBACK_IN_PROGRESS").await;
+    let scene = removed("UPDATE_ROLLBACK_IN_PROGRESS");
     assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_or_a_clean_up_that_begins_between_two_starts_ends_them() {
     for status in ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"] {
-        let scene = Scene::paused(TaskStatus::Stopped).await;
+        let scene = Scene::paused(TaskStatus::Stopped);
+        let mut tasks = vec![scene.orders.clone()];
         for number in 0..40 {
             let task = scene.dms.add_task(&format!("t{number}"), TaskStatus::Stopped);
-            scene.dms.mark(&task, "r-1").await.unwrap();
+            scene.dms.mark(&task, "r-1");
             scene.stack.has(&format!("T{number}"), &task);
+            tasks.push(task);
         }
         // A start a second, once the first few calls are made.
         scene.dms.throttles(Throttle::new(10, 1, 0.0));
@@ -261,12 +342,9 @@ async fn a_rollback_or_a_clean_up_that_begins_between_two_starts_ends_them() {
             scene.stack.becomes(status);
         };
         let (reason, ()) = tokio::join!(scene.reason(), moves_on);
-        let why = format!("it is not started, since the stack is {status} by now");
+        let why = format!("the stack is {status} by now, and no further task is stopped or started");
         assert!(reason.contains(&why), "{reason}");
-        let tasks = scene.stack.resources("").await.unwrap();
-        let arns = tasks.iter().filter_map(|it| it.physical_id.clone());
-        let started = arns.filter(|arn| scene.dms.runs(&Arn::new(arn)).len() > 1);
-        let started = started.count();
+        let started = tasks.iter().filter(|task| scene.dms.runs(task).len() > 1).count();
         assert!((1..30).contains(&started), "{started} were started");
     }
 }

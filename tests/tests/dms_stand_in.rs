@@ -2,8 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-#[path = "dms_stand_in/in_process.rs"]
-mod in_process;
+#[path = "dms_stand_in/arranged.rs"]
+mod arranged;
+#[path = "dms_stand_in/client.rs"]
+mod client;
 #[path = "dms_stand_in/protocol.rs"]
 mod protocol;
 #[path = "dms_stand_in/resources.rs"]

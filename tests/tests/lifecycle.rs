@@ -3,6 +3,8 @@
 
 #[path = "lifecycle/changes.rs"]
 mod changes;
+#[path = "lifecycle/dates.rs"]
+mod dates;
 #[path = "lifecycle/failures.rs"]
 mod failures;
 #[path = "lifecycle/permissions.rs"]
@@ -13,6 +15,8 @@ mod replacement;
 mod shared;
 #[path = "lifecycle/stream.rs"]
 mod stream;
+#[path = "lifecycle/tags.rs"]
+mod tags;
 
 use stage::cloud::stacks::Sight;
 use stage::play::{self, Line};

@@ -7,10 +7,9 @@ mod own_template;
 #[path = "operate/states.rs"]
 mod states;
 
-use replication::task::Arn;
-use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use stage::cloud::root;
+use stage::dms::Arn;
 use stage::dms::{Refusal, StartType};
 use stage::play::mappings;
 
@@ -176,11 +175,11 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     operator.cloud.dms.operator_stops(&task);
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["(ReplicationTask): stopped, Stop Reason NORMAL"]);
-    let mark = json!([{ "Key": PAUSE_MARK, "Value": "me" }]);
-    let mark = json!({ "ResourceArn": task.as_str(), "Tags": mark });
-    operator.cloud.dms.call("AddTagsToResource", &mark).unwrap();
+    let marks = json!([{ "Key": "sluice:paused-by", "Value": "me" }, { "Key": "sluice:paused-by:r-1" }]);
+    let marks = json!({ "ResourceArn": task.as_str(), "Tags": marks });
+    operator.cloud.dms.call("AddTagsToResource", &marks).unwrap();
     let said = operator.make(&["status"]).await.done();
-    assert_says(&said, &["NORMAL, paused by me, to be resumed"]);
+    assert_says(&said, &["NORMAL, paused by me and r-1, to be resumed"]);
 
     let said = operator.make_and_type(&["destroy"], "sluice-streem\n").await;
     let said = said.failed();

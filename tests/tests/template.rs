@@ -10,6 +10,8 @@ mod database;
 mod document;
 #[path = "template/documentation.rs"]
 mod documentation;
+#[path = "template/events.rs"]
+mod events;
 #[path = "template/examples.rs"]
 mod examples;
 #[path = "template/functions.rs"]

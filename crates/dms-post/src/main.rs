@@ -2,5 +2,6 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), custom_resource::Error> {
-    custom_resource::run(&["replication"], replication::DmsPost::from_environment).await
+    let handler = async || Ok(replication::DmsPost::new(&aws_environment::config().build()));
+    custom_resource::run(&["replication"], handler).await
 }

@@ -2,5 +2,6 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), custom_resource::Error> {
-    custom_resource::run(&["replication"], replication::DmsPre::from_environment).await
+    let handler = async || Ok(replication::DmsPre::new(&aws_environment::config().build()));
+    custom_resource::run(&["replication"], handler).await
 }

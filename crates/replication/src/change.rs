@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use tracing::warn;
+
 use crate::task::Task;
 
 /// One resource in a change set, in CloudFormation's own terms.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ResourceChange {
-    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic`, or a newer one.
+    /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic`, or a newer one; `Retain` for a removal from the template alone.
     pub action: String,
     /// The name in the template.
     pub logical_id: String,
@@ -34,6 +36,8 @@ pub enum Stage {
     Underway,
     /// It is being undone.
     Undone,
+    /// It has ended, in whatever way.
+    Over,
 }
 
 impl fmt::Display for ResourceChange {
@@ -72,7 +76,7 @@ impl ResourceChange {
     fn matters(&self, undoing: bool) -> bool {
         match self.action.as_str() {
             "Add" => undoing,
-            "Import" => false,
+            "Import" | "Retain" => false,
             "Modify" => !self.is_harmless(),
             // Remove, Dynamic (decided while the change runs), and what nobody knows yet.
             _ => true,
@@ -93,6 +97,15 @@ impl ResourceChange {
 }
 
 impl Change {
+    /// Takes a change that can't be read for one that may be anything.
+    pub(crate) fn or_unknown(read: anyhow::Result<Self>) -> Self {
+        read.unwrap_or_else(|error| {
+            let why = format!("{error:#}");
+            warn!("{why}");
+            Self::Unknown(why)
+        })
+    }
+
     /// Why the change, or its undoing, touches this task; `None` if it doesn't. `logical_id` is the task's name in the
     /// template.
     pub fn touches(&self, logical_id: &str, task: &Task, undoing: bool) -> Option<String> {

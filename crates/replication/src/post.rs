@@ -1,21 +1,23 @@
 //! After the stack's DMS resources changed, when the stack goes, and when a deployment ended without us.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use aws_config::SdkConfig;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use custom_resource::{Attributes, Deadline, Request, Resource};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{info, warn};
 
-use crate::change::Change;
-use crate::deployment::Deployment;
+use crate::change::{Change, Stage};
+use crate::cloudformation::CloudFormation;
+use crate::course::Course;
+use crate::decide::{Aim, Occasion, Start, Witness};
 use crate::dms::Dms;
-use crate::observe::{self, StackTask};
-use crate::pause::{self, Candidate};
-use crate::plan::Occasion;
-use crate::run::{self, Errand};
-use crate::stack::{CloudFormation, Stack};
-use crate::tasks::Tasks;
+use crate::look::{self, Operation, READING, StackTask};
+use crate::mark::{Mark, Revision};
+use crate::pauses::Pauses;
+use crate::settle::{Errand, settle};
+use crate::task::State;
 
 /// `Custom::DmsPost`: starts and resumes tasks, and waits until they run.
 ///
@@ -25,25 +27,28 @@ use crate::tasks::Tasks;
 /// - Delete stops every running task if the stack goes, since CloudFormation can't delete a task that runs; it does nothing
 ///   if only the resource goes.
 /// - An EventBridge event about the stack's status resumes what is still paused. When a task's own update fails,
-///   CloudFormation never calls this resource, and nothing else would.
+///   CloudFormation never calls this resource, and nothing else would. The stack need not have this resource any more: an
+///   update that brought it and failed takes it away.
 ///
 /// # Guarantees
-/// - A task that somebody else stopped stays stopped.
+/// - What was paused is told by the mark on the task; by DmsPre's `Revision`, which comes as `After`; and in healing by DMS's
+///   own dates. A task that none of them names stays as it is.
 /// - The answer is SUCCESS only if every task that is to run runs, or has finished what it was to do.
 ///
 /// # Caveats
 /// A task that has failed was stopped by nobody: a deployment tries once to resume it.
 #[derive(Debug)]
-pub struct DmsPost<S, T> {
-    stack: S,
-    dms: T,
+pub struct DmsPost {
+    cloudformation: CloudFormation,
+    dms: Dms,
 }
 
 /// The properties of `Custom::DmsPost`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DmsPostProperties {
-    /// DmsPre's `Revision`: new whenever dms-pre was called, so that CloudFormation calls this after it.
+    /// DmsPre's `Revision`: new whenever dms-pre was called, so that CloudFormation calls this after it; and which tasks
+    /// dms-pre paused.
     #[serde(deserialize_with = "custom_resource::scalar")]
     pub after: String,
 }
@@ -55,81 +60,131 @@ struct StatusChange {
     stack_id: String,
 }
 
-impl DmsPost<CloudFormation, Dms> {
-    /// The handler for the account and region of the environment.
-    ///
-    /// # Errors
-    /// None today; constructing is where the services' clients are made.
-    pub async fn from_environment() -> anyhow::Result<Self> {
-        let config = crate::aws::config();
-        Ok(Self::new(CloudFormation::new(&config), Dms::new(&config)))
-    }
-}
-
-impl<S: Stack, T: Tasks> DmsPost<S, T> {
-    /// The handler over any CloudFormation and any DMS.
-    pub fn new(stack: S, dms: T) -> Self {
-        Self { stack, dms }
+impl DmsPost {
+    /// The handler for the services that a configuration names.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { cloudformation: CloudFormation::new(&crate::aws::reading(config)), dms: Dms::new(config) }
     }
 
     async fn run(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
         let deadline = request.deadline;
-        let reading = observe::all(&self.stack, &self.dms, &request.stack_id);
-        let sight = deadline.limit(observe::READING, reading).await?;
-        let (change, mut tasks) = (sight.change, sight.tasks);
-        let undoing = sight.status.is_rolling_back();
+        let reading = look::all(&self.cloudformation, &self.dms, &request.stack_id);
+        let look::Sight { operation, change, mut tasks, .. } = deadline.limit(READING, reading).await?;
+        let status = &operation.stack.status;
+        ensure!(status.is_deploying(), "the stack is {status}: no deployment is at work to start a task for");
+        let undoing = status.is_rolling_back();
         tasks.retain(|it| stays(it, &change, undoing));
         if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
         }
-        let reading = observe::predecessors(&self.dms, &change, &tasks);
-        let predecessors = deadline.limit("reading the replaced tasks", reading).await?;
+        let reading = look::predecessors(&self.dms, &change, &tasks);
+        let mut predecessors = deadline.limit("reading the replaced tasks", reading).await?;
+        let revision = Revision::read(&request.properties.after);
         let occasion = if undoing { Occasion::Rollback } else { Occasion::Deployment };
-        let outcome = run::all(
-            &self.dms,
-            tasks,
-            &Errand::new(&self.stack, &request.stack_id, sight.change_set, occasion),
-            &predecessors,
+        let course = |it: StackTask| {
+            let began = operation.stack.began;
+            let tells = |revision: &Revision| revision.tells(&it.task.arn, began);
+            let witness = match it.marks.is_empty() {
+                false => Some(Witness::Mark),
+                true => revision.as_ref().filter(|revision| tells(revision)).map(|_| Witness::Revision),
+            };
+            let predecessor = predecessors.remove(&it.logical_id);
+            Course::new(it, Aim::Run { occasion, witness, predecessor })
+        };
+        let mut courses: Vec<Course> = tasks.into_iter().map(course).collect();
+        let errand = Errand {
+            dms: &self.dms,
+            operation: &operation,
+            mark: Some(Mark::of(&request.request_id)),
+            unmarks: true,
+            doing: "running",
             deadline,
-        )
-        .await?;
+        };
+        settle(&errand, &mut courses).await?;
+        let running = courses.iter().filter(|it| it.runs()).count();
+        let resumed = courses.iter().filter(|it| it.started == Some(Start::Resume)).count();
+        let started = courses.iter().filter(|it| it.started.is_some()).count() - resumed;
+        info!("{running} of {} tasks run ({started} started, {resumed} resumed)", courses.len());
         Ok(Attributes::default()
-            .with("RunningTasks", outcome.running)
-            .with("StartedTasks", outcome.started)
-            .with("ResumedTasks", outcome.resumed))
+            .with("RunningTasks", running)
+            .with("StartedTasks", started)
+            .with("ResumedTasks", resumed))
     }
 
-    async fn heal(&self, stack_id: &str, deadline: Deadline) -> anyhow::Result<()> {
-        let (stack, dms) = (&self.stack, &self.dms);
-        let reading = observe::status(stack, stack_id);
-        let (status, change_set) = deadline.limit(observe::READING, reading).await?;
+    async fn heal(&self, stack_id: &str, event_id: &str, deadline: Deadline) -> anyhow::Result<()> {
+        let reading = Operation::of(&self.cloudformation, stack_id);
+        let operation = deadline.limit(READING, reading).await?;
+        let status = &operation.stack.status;
         if status.is_in_progress() || status.0 == "DELETE_COMPLETE" {
-            info!("the stack is {}: nothing to heal", status.0);
+            info!("the stack is {status}: nothing to heal");
             return Ok(());
         }
-        let reading = observe::tasks(stack, dms, stack_id);
-        let mut tasks = deadline.limit(observe::READING, reading).await?;
-        tasks.retain(|it| it.mark.is_some());
-        if status.0 == "UPDATE_ROLLBACK_FAILED" && !tasks.is_empty() {
-            // That rollback is going to be continued, and what it deletes is not stopped once more.
-            let reading = observe::change(stack, &status, change_set.as_deref());
-            let change = deadline.limit(observe::READING, reading).await?;
-            tasks.retain(|it| stays(it, &change, true));
-        }
-        if tasks.is_empty() {
-            info!("the stack is {}, and no task is paused: nothing to heal", status.0);
+        let paused = deadline.limit(READING, self.paused(&operation)).await?;
+        if paused.is_empty() {
+            info!("the stack is {status}, and no task is paused: nothing to heal");
             return Ok(());
         }
-        info!("the stack is {}, and {} tasks are still paused: they are to run", status.0, tasks.len());
-        run::all(
-            dms,
-            tasks,
-            &Errand::new(stack, stack_id, change_set, Occasion::Healing),
-            &Default::default(),
+        info!("the stack is {status}, and {} tasks are still paused: they are to run", paused.len());
+        let course = |(it, witness)| {
+            let aim = Aim::Run { occasion: Occasion::Healing, witness: Some(witness), predecessor: None };
+            Course::new(it, aim)
+        };
+        let mut courses: Vec<Course> = paused.into_iter().map(course).collect();
+        let errand = Errand {
+            dms: &self.dms,
+            operation: &operation,
+            mark: Some(Mark::of(event_id)),
+            // That rollback is going to be continued, and its end is an event, too.
+            unmarks: status.0 != "UPDATE_ROLLBACK_FAILED",
+            doing: "running",
             deadline,
-        )
-        .await?;
-        Ok(())
+        };
+        let healed = settle(&errand, &mut courses).await;
+        if let Err(error) = &healed
+            && self.cloudformation.stack(stack_id).await?.status.is_in_progress()
+        {
+            info!("another operation of the stack has begun, and its end is an event, too: {error:#}");
+            return Ok(());
+        }
+        healed
+    }
+
+    /// The tasks that the last operation on the stack has left paused, and what tells so.
+    async fn paused(&self, operation: &Operation) -> anyhow::Result<Vec<(StackTask, Witness)>> {
+        let stack = &operation.stack;
+        let resources = self.cloudformation.resources(&stack.id).await?;
+        let tasks = look::tasks(&resources, &self.dms).await?;
+        let is_unmarked = |it: &StackTask| {
+            let rests = matches!(it.task.state, State::Stopped | State::InTransit | State::Ready);
+            it.marks.is_empty() && rests && it.task.stopped_at.is_some() && !it.task.has_finished()
+        };
+        let has_joined = look::post_is(&resources, |status| status.starts_with("CREATE_"));
+        let is_stuck = stack.status.0 == "UPDATE_ROLLBACK_FAILED" && !tasks.is_empty();
+        let (mut pauses, mut change) = (Pauses::default(), Change::Known(Vec::new()));
+        if has_joined && !tasks.is_empty() || tasks.iter().any(is_unmarked) {
+            pauses = Pauses::read(&self.cloudformation.events(&stack.id).await?);
+        }
+        if pauses.any() || is_stuck {
+            // One that is going to be continued is not over.
+            change = operation.change(if is_stuck { Stage::Undone } else { Stage::Over }).await?;
+        }
+        let witness = |it: StackTask| {
+            let touches = || match &change {
+                Change::Known(_) => change.touches(&it.logical_id, &it.task, true).is_some(),
+                // Without the change set, marks alone tell.
+                Change::Unknown(_) => false,
+            };
+            // What a rollback deletes once it is continued is not stopped once more.
+            let goes = is_stuck && !stays(&it, &change, true);
+            let witness = match it.marks.is_empty() {
+                _ if goes => None,
+                false => Some(Witness::Mark),
+                true if it.task.has_finished() => None,
+                true => pauses.stopped(&it.task, touches(), self.dms.now()).then_some(Witness::Dates),
+            };
+            Some((it, witness?))
+        };
+        Ok(tasks.into_iter().filter_map(witness).collect())
     }
 }
 
@@ -144,11 +199,7 @@ fn stays(it: &StackTask, change: &Change, undoing: bool) -> bool {
     !goes
 }
 
-impl<S, T> Resource for DmsPost<S, T>
-where
-    S: Stack + 'static,
-    T: Tasks + 'static,
-{
+impl Resource for DmsPost {
     type Properties = DmsPostProperties;
 
     async fn create(&self, request: Request<DmsPostProperties>) -> anyhow::Result<Attributes> {
@@ -161,28 +212,34 @@ where
 
     async fn delete(&self, request: Request<()>) -> anyhow::Result<()> {
         let deadline = request.deadline;
-        let reading = observe::status(&self.stack, &request.stack_id);
-        let (status, _) = deadline.limit(observe::READING, reading).await?;
+        let reading = Operation::of(&self.cloudformation, &request.stack_id);
+        let operation = deadline.limit(READING, reading).await?;
+        let status = &operation.stack.status;
         if !status.is_going() {
-            info!("the stack is {}: only this resource goes, and the tasks are left as they are", status.0);
+            info!("the stack is {status}: only this resource goes, and the tasks are left as they are");
             return Ok(());
         }
-        let reading = observe::tasks(&self.stack, &self.dms, &request.stack_id);
-        let tasks = deadline.limit(observe::READING, reading).await?;
-        info!("the stack is {}: its {} tasks are to rest before they are deleted", status.0, tasks.len());
+        let reading = async {
+            let resources = self.cloudformation.resources(&request.stack_id).await?;
+            look::tasks(&resources, &self.dms).await
+        };
+        let tasks = deadline.limit(READING, reading).await?;
+        info!("the stack is {status}: its {} tasks are to rest before they are deleted", tasks.len());
         // CloudFormation may have given up on the Create, which may be at work still.
         let contested = status.0 == "ROLLBACK_IN_PROGRESS";
-        let goes = |it| Candidate { it, touch: Some("the stack goes".to_owned()), contested };
-        let tasks = tasks.into_iter().map(goes).collect();
-        pause::all(&self.dms, tasks, None::<&Deployment<'_, S>>, deadline).await?;
-        Ok(())
+        let goes = |it| Course::new(it, Aim::Rest { touch: Some("the stack goes".to_owned()), contested });
+        let mut courses: Vec<Course> = tasks.into_iter().map(goes).collect();
+        let (dms, operation) = (&self.dms, &operation);
+        let errand = Errand { dms, operation, mark: None, unmarks: false, doing: "stopping", deadline };
+        settle(&errand, &mut courses).await
     }
 
     async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<Value> {
         let event: EventBridgeEvent<StatusChange> = serde_json::from_value(event).context(
             "reading an event: this function takes custom-resource requests and stack status changes",
         )?;
-        self.heal(&event.detail.stack_id, deadline).await?;
+        let event_id = event.id.as_deref().unwrap_or("healing");
+        self.heal(&event.detail.stack_id, event_id, deadline).await?;
         Ok(Value::Null)
     }
 }

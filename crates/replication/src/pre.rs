@@ -1,21 +1,21 @@
 //! Before the stack's DMS resources change.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use anyhow::{Context, ensure};
+use anyhow::Context;
+use aws_config::SdkConfig;
 use custom_resource::{Attributes, Deadline, Request, Resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::change::{Change, Stage};
-use crate::deployment::{ANSWERED, Deployment};
+use crate::cloudformation::CloudFormation;
+use crate::course::Course;
+use crate::decide::{Aim, Moment};
 use crate::dms::Dms;
-use crate::observe::{self, StackTask};
-use crate::pause::{self, Candidate};
-use crate::plan::Moment;
-use crate::stack::{CloudFormation, Stack};
-use crate::tasks::Tasks;
+use crate::look::{self, READING};
+use crate::mark::{Mark, Revision};
+use crate::settle::{Errand, settle};
+use crate::task::Arn;
 
 /// `Custom::DmsPre`: stops the running tasks that a deployment touches, and waits until they rest.
 ///
@@ -26,20 +26,23 @@ use crate::tasks::Tasks;
 ///
 /// # Guarantees
 /// - A task that the change doesn't touch is never stopped. A change that can't be known touches all.
-/// - A task is marked before it is stopped, and what was at rest already is not marked. What another request has marked
-///   stays marked.
+/// - A task is marked before it is stopped, and what was at rest already is not marked.
+/// - `Revision` is new at every call, and tells DmsPost which tasks were paused.
 ///
 /// # Assumptions
 /// Every DMS resource of the template depends on this one.
+///
+/// # Caveats
+/// A task that somebody stops when this has read it as running counts as paused by the deployment.
 ///
 /// # Plans
 /// Invoked with `{"plan": {"StackId": …, "ChangeSetId": …}}` (both ARNs) it changes nothing and returns, in words, what
 /// the change set changes (`Resources`) and what would be decided about each task now (`Tasks`): the same decisions, by the
 /// same code.
 #[derive(Debug)]
-pub struct DmsPre<S, T> {
-    stack: S,
-    dms: T,
+pub struct DmsPre {
+    cloudformation: CloudFormation,
+    dms: Dms,
 }
 
 /// The properties of `Custom::DmsPre`.
@@ -64,95 +67,80 @@ struct PlanOf {
     change_set_id: String,
 }
 
-impl DmsPre<CloudFormation, Dms> {
-    /// The handler for the account and region of the environment.
-    ///
-    /// # Errors
-    /// None today; constructing is where the services' clients are made.
-    pub async fn from_environment() -> anyhow::Result<Self> {
-        let config = crate::aws::config();
-        Ok(Self::new(CloudFormation::new(&config), Dms::new(&config)))
-    }
-}
-
-impl<S: Stack, T: Tasks> DmsPre<S, T> {
-    /// The handler over any CloudFormation and any DMS.
-    pub fn new(stack: S, dms: T) -> Self {
-        Self { stack, dms }
+impl DmsPre {
+    /// The handler for the services that a configuration names.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { cloudformation: CloudFormation::new(&crate::aws::reading(config)), dms: Dms::new(config) }
     }
 
     async fn pause(&self, request: Request<DmsPreProperties>) -> anyhow::Result<Attributes> {
-        let (stack, dms) = (&self.stack, &self.dms);
-        let reading = observe::all(stack, dms, &request.stack_id);
-        let sight = request.deadline.limit(observe::READING, reading).await?;
-        let is_answered = observe::is_answered(&sight.resources, &request.logical_id);
-        ensure!(!is_answered, ANSWERED);
-        let own_status = observe::status_of(&sight.resources, &request.logical_id).to_owned();
-        let post_is_unfinished = sight.post_is_unfinished();
-        let (status, tasks) = (&sight.status, sight.tasks);
-        let mut paused = 0;
+        let Self { cloudformation, dms } = self;
+        let reading = look::all(cloudformation, dms, &request.stack_id);
+        let mut sight = request.deadline.limit(READING, reading).await?;
+        sight.awaits(&request.logical_id)?;
+        let status = sight.operation.stack.status.clone();
+        let mark = Mark::of(&request.request_id);
+        let mut paused = Vec::new();
         if !status.is_deploying() {
             // A request that is delivered again, long after its deployment: nobody would resume what it stops.
-            warn!("the stack is {}: no deployment is at work, and no task is stopped for one", status.0);
-        } else if tasks.is_empty() {
+            warn!("the stack is {status}: no deployment is at work, and no task is stopped for one");
+        } else if sight.tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask yet: there is nothing to stop");
         } else {
             let undoing = status.is_rolling_back();
-            let candidate = |it: StackTask| {
+            let post_is_unfinished = sight.post_is_unfinished();
+            let course = |it: look::StackTask| {
                 let touch = sight.change.touches(&it.logical_id, &it.task, undoing);
                 // CloudFormation may have given up on DmsPost before it answered. Healing of an earlier deployment isn't
                 // over as long as the mark of that one is on. What this request itself has paused, nobody starts.
-                let contested = match &it.mark {
-                    Some(mark) if *mark == request.request_id => false,
-                    Some(_) => post_is_unfinished || !undoing,
-                    None => post_is_unfinished,
+                let contested = match it.marks.iter().any(|other| *other != mark) {
+                    true => post_is_unfinished || !undoing,
+                    false => post_is_unfinished && it.marks.is_empty(),
                 };
-                Candidate { it, touch, contested }
+                Course::new(it, Aim::Rest { touch, contested })
             };
-            let tasks = tasks.into_iter().map(candidate).collect();
-            let deployment = Deployment {
-                stack,
-                stack_id: &request.stack_id,
-                logical_id: &request.logical_id,
-                request_id: &request.request_id,
-                operation: (sight.status.clone(), sight.change_set.clone()),
-                status: own_status,
+            let mut courses: Vec<Course> = sight.tasks.into_iter().map(course).collect();
+            let errand = Errand {
+                dms,
+                operation: &sight.operation,
+                mark: Some(mark),
+                unmarks: false,
+                doing: "stopping",
+                deadline: request.deadline,
             };
-            paused = pause::all(dms, tasks, Some(&deployment), request.deadline).await?;
+            settle(&errand, &mut courses).await?;
+            let touched = courses.iter().filter(|it| matches!(it.aim, Aim::Rest { touch: Some(_), .. }));
+            let is_paused = |it: &&Course| it.stopped || !it.it.marks.is_empty();
+            paused = touched.filter(is_paused).map(|course| course.it.task.arn.clone()).collect::<Vec<Arn>>();
+            info!("tasks that are paused for this deployment: {}", paused.len());
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("reading the clock")?;
         // CloudFormation may repeat a request's id, and DmsPost has to run whenever this did.
-        let revision = format!("{}-{}", request.request_id, now.as_millis());
-        Ok(Attributes::default().with("Revision", revision).with("PausedTasks", paused))
+        let revision = Revision::new(&request.request_id, dms.now(), &paused);
+        Ok(Attributes::default().with("Revision", revision).with("PausedTasks", paused.len()))
     }
-}
 
-impl<S: Stack, T: Tasks> DmsPre<S, T> {
     async fn plan(&self, of: &PlanOf) -> anyhow::Result<Value> {
-        let (change, tasks) = futures::join!(
-            self.stack.change(&of.change_set_id, Stage::Planned),
-            observe::tasks(&self.stack, &self.dms, &of.stack_id)
-        );
-        let (change, tasks) = (change?, tasks?);
+        let tasks = async {
+            let resources = self.cloudformation.resources(&of.stack_id).await?;
+            look::tasks(&resources, &self.dms).await
+        };
+        let change = self.cloudformation.change(&of.change_set_id, Stage::Planned);
+        let (change, tasks) = futures::join!(change, tasks);
+        let (change, tasks) = (Change::or_unknown(change), tasks?);
         let resources: Vec<String> = match &change {
             Change::Known(changes) => changes.iter().map(ToString::to_string).collect(),
             Change::Unknown(why) => vec![format!("it is not known what changes ({why})")],
         };
-        let moment = Moment::first(tasks.iter().map(|it| &it.task), SystemTime::now());
+        let moment = Moment::first(tasks.iter().map(|it| &it.task), self.dms.now());
         let tasks = tasks.into_iter().map(|it| {
-            let candidate =
-                Candidate { touch: change.touches(&it.logical_id, &it.task, false), contested: false, it };
-            pause::words(&candidate, moment)
+            let touch = change.touches(&it.logical_id, &it.task, false);
+            Course::new(it, Aim::Rest { touch, contested: false }).words(moment)
         });
         Ok(json!({ "Resources": resources, "Tasks": tasks.collect::<Vec<_>>() }))
     }
 }
 
-impl<S, T> Resource for DmsPre<S, T>
-where
-    S: Stack + 'static,
-    T: Tasks + 'static,
-{
+impl Resource for DmsPre {
     type Properties = DmsPreProperties;
 
     /// As an Update: the resource may join a stack that lives.
@@ -172,6 +160,6 @@ where
     async fn notified(&self, event: Value, deadline: Deadline) -> anyhow::Result<Value> {
         let PlanRequest { plan } = serde_json::from_value(event)
             .context("reading an event: this function takes custom-resource requests and plan requests")?;
-        deadline.limit(observe::READING, self.plan(&plan)).await
+        deadline.limit(READING, self.plan(&plan)).await
     }
 }

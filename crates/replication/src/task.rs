@@ -28,79 +28,72 @@ impl fmt::Display for Arn {
     }
 }
 
-/// The status of a task. DMS adds statuses over the years; one that is not known here is kept by its name.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub enum TaskStatus {
-    /// Being created.
-    Creating,
-    /// Created or modified, and never run.
+/// What decisions need to know of a task's status. DMS has more statuses, and adds some over the years.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// Made, and never run; DMS also calls a task `ready` that was modified before its first run ended.
     Ready,
     /// Connecting; it can't be stopped yet.
     Starting,
     /// Replicating.
     Running,
-    /// On its way to `stopped`.
+    /// On its way to rest.
     Stopping,
     /// At rest with a checkpoint.
     Stopped,
-    /// Being modified.
-    Modifying,
-    /// Testing its connections, or running a premigration assessment.
-    Testing,
-    /// Being moved to another instance.
-    Moving,
-    /// Ended by an error; it can be modified and resumed.
+    /// Ended by an error. It can be modified and resumed.
     Failed,
-    /// The move to another instance failed; it can be modified and resumed.
-    FailedMove,
+    /// Being made, changed, tested or moved, or in a status that this version does not know.
+    InTransit,
     /// Being deleted.
     Deleting,
-    /// A status of which this version knows nothing but the name.
-    Unknown(String),
 }
 
-impl TaskStatus {
-    const NAMES: [(&'static str, TaskStatus); 12] = [
-        ("creating", Self::Creating),
-        ("ready", Self::Ready),
-        ("starting", Self::Starting),
-        ("running", Self::Running),
-        ("stopping", Self::Stopping),
-        ("stopped", Self::Stopped),
-        ("modifying", Self::Modifying),
-        ("testing", Self::Testing),
-        ("moving", Self::Moving),
-        ("failed", Self::Failed),
-        ("failed-move", Self::FailedMove),
-        ("deleting", Self::Deleting),
-    ];
-
-    /// Whether a task in this status can be modified, and started: it stays there until somebody does something.
-    pub fn rests(&self) -> bool {
-        matches!(self, Self::Ready | Self::Stopped | Self::Failed | Self::FailedMove)
-    }
-
-    /// The status's name, as DMS spells it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Unknown(name) => name,
-            known => Self::NAMES.iter().find(|(_, status)| status == known).map_or("", |(name, _)| name),
+impl State {
+    /// The state behind a status in DMS's spelling.
+    pub fn of(status: &str) -> Self {
+        match status {
+            "ready" => Self::Ready,
+            "starting" => Self::Starting,
+            "running" => Self::Running,
+            "stopping" => Self::Stopping,
+            "stopped" => Self::Stopped,
+            "failed" | "failed-move" => Self::Failed,
+            "deleting" => Self::Deleting,
+            _ => Self::InTransit,
         }
     }
-}
 
-impl From<&str> for TaskStatus {
-    fn from(name: &str) -> Self {
-        let known = Self::NAMES.into_iter().find(|(known, _)| *known == name);
-        known.map_or_else(|| Self::Unknown(name.to_owned()), |(_, status)| status)
+    /// Whether a task in this state can be modified and started: it stays there until somebody does something.
+    pub fn rests(self) -> bool {
+        matches!(self, Self::Ready | Self::Stopped | Self::Failed)
+    }
+
+    /// Whether a task in this state has its endpoints in use.
+    pub fn works(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
 }
 
-impl fmt::Display for TaskStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+/// DMS's reasons for a stop after which nothing is left to do. (API reference, `StopReason`)
+pub const FINISHED: [&str; 6] = [
+    "FULL_LOAD_ONLY_FINISHED",
+    "STOPPED_AFTER_FULL_LOAD",
+    "STOPPED_AFTER_CACHED_EVENTS",
+    "STOPPED_AFTER_DDL_APPLY",
+    "STOPPED_AT_SERVER_TIME",
+    "STOPPED_AT_COMMIT_TIME",
+];
+
+/// DMS's reasons for a stop that nobody asked for, and after which DMS does not start the task again by itself.
+/// `stream.yaml`'s rule tells people of these. (API reference, `StopReason`)
+pub const UNASKED: [&str; 5] = [
+    "RECOVERABLE_ERROR",
+    "FATAL_ERROR",
+    "EXPRESS_LICENSE_LIMITS_REACHED",
+    "STOPPED_DUE_TO_LOW_MEMORY",
+    "STOPPED_DUE_TO_LOW_DISK",
+];
 
 /// What a task does: copy what is there, follow changes, or both.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -133,8 +126,10 @@ pub struct Task {
     pub arn: Arn,
     /// Its identifier: the name that people know it by.
     pub name: String,
-    /// Its status. It may lag what happened by 20 s and more, in both directions.
-    pub status: TaskStatus,
+    /// Its state. It may lag what happened by 20 s and more, in both directions.
+    pub state: State,
+    /// The status behind the state, in DMS's spelling.
+    pub status: String,
     /// What it does.
     pub migration_type: MigrationType,
     /// The endpoint it reads from.
@@ -154,4 +149,20 @@ pub struct Task {
     /// The position up to which it has read, in DMS's own encoding. DMS shows it while the task rests, and loses it with
     /// the task.
     pub checkpoint: Option<String>,
+}
+
+impl Task {
+    /// Whether it is stopped and has done all it was to do.
+    pub fn has_finished(&self) -> bool {
+        let reason = self.stop_reason.as_deref().unwrap_or_default();
+        self.state == State::Stopped && FINISHED.iter().any(|finished| reason.contains(finished))
+    }
+
+    /// Whether it was stopped by nobody, as far as DMS tells, before it had finished.
+    pub fn stopped_by_itself(&self) -> bool {
+        let reason = self.stop_reason.as_deref();
+        self.state == State::Stopped
+            && reason.is_some_and(|reason| !reason.contains("NORMAL"))
+            && !self.has_finished()
+    }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::dms::Arn;
 use aws_sdk_cloudformation::Client;
-use replication::task::Arn;
 use serde_json::json;
 use tokio::process::Command;
 use tokio::sync::Mutex as AsyncMutex;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::dms::{Arn, TaskStatus};
 use anyhow::{Context, ensure};
 use mysql_async::Opts;
-use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;

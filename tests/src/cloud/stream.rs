@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::dms::Arn;
 use anyhow::Context;
 use mysql_async::prelude::Queryable;
-use replication::task::Arn;
 use serde_json::json;
 
 use super::Cloud;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::dms::{Arn, TaskStatus};
 use anyhow::{Context, ensure};
-use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use replication::task::TaskStatus;
+use crate::dms::TaskStatus;
 
 use crate::dms::{Dms, Event};
 

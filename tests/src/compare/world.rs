@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use crate::dms::TaskStatus;
 use anyhow::{Context, ensure};
 use mysql_async::{Conn, Opts};
-use replication::task::TaskStatus;
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Operations on endpoints, and on their connections from instances.
 
-use replication::task::Arn;
+use super::Arn;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

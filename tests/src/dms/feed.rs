@@ -2,7 +2,7 @@
 
 use std::sync::{Arc as Shared, Mutex, Weak};
 
-use replication::task::{Arn, TaskStatus};
+use super::{Arn, TaskStatus};
 use serde_json::Value;
 use tokio::time::Instant;
 

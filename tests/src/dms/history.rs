@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use replication::task::{Arn, TaskStatus};
+use super::{Arn, TaskStatus};
 use tokio::time::Instant;
 
 use super::Dms;
 use super::refusal::text;
 use super::task::Run;
+use crate::aws::Clock;
+
+/// The key of the tags by which Sluice marks a task as paused, or the beginning of the key.
+pub const PAUSE_MARK: &str = "sluice:paused-by";
 
 /// One thing that happened.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,7 +107,12 @@ impl Dms {
 
     /// When the stand-in was made.
     pub fn began(&self) -> SystemTime {
-        self.model().epoch
+        self.clock().epoch
+    }
+
+    /// The clock it goes by.
+    pub fn clock(&self) -> Clock {
+        self.model().clock
     }
 
     /// The time since the stand-in was made.
@@ -132,6 +141,16 @@ impl Dms {
     /// The tags of a resource.
     pub fn tags(&self, resource: &Arn) -> BTreeMap<String, String> {
         self.model().tags.get(resource).cloned().unwrap_or_default()
+    }
+
+    /// The pause marks that a task carries: the keys of its tags that are any.
+    pub fn marks(&self, task: &Arn) -> Vec<String> {
+        self.tags(task).into_keys().filter(|key| key.starts_with(PAUSE_MARK)).collect()
+    }
+
+    /// Whether a task carries a pause mark.
+    pub fn is_marked(&self, task: &Arn) -> bool {
+        !self.marks(task).is_empty()
     }
 
     /// How often an operation has been called, refusals included.
@@ -163,6 +182,20 @@ impl Dms {
                 .filter_map(|(from, phase)| Some((model.since_start(from), phase?.status.clone())))
         });
         statuses.collect()
+    }
+
+    /// All that is so of the tasks and their tags, and is going to be if nobody does anything, in words.
+    pub fn state(&self) -> String {
+        let model = self.model();
+        let tasks = model.tasks.values().map(|task| {
+            let at = |at: Instant| model.since_start(at);
+            let ever = Instant::now() + Duration::from_secs(86_400);
+            let life =
+                task.life.past(ever).map(|(from, phase)| (at(from), phase.map(|it| it.status.as_str())));
+            let runs = task.runs.iter().map(|run| (at(run.started), run.ended.map(at)));
+            format!("{}: {:?} {:?}\n", task.name(), life.collect::<Vec<_>>(), runs.collect::<Vec<_>>())
+        });
+        tasks.collect::<String>() + &format!("{:?} {:?}", model.tags, model.faults)
     }
 
     /// All that happened, in order: calls, violations, and the tasks' true statuses.

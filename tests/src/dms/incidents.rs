@@ -1,6 +1,6 @@
 //! What goes wrong, or is done by others, while a test runs. Nothing here counts as a call.
 
-use replication::task::{Arn, TaskStatus};
+use super::{Arn, TaskStatus};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -26,7 +26,7 @@ impl Dms {
         faults.or_default().insert(number, refusal);
     }
 
-    /// Throttles all calls from now on. In process they are then tried again as the SDK would.
+    /// Throttles all calls from now on.
     pub fn throttles(&self, throttle: Throttle) {
         self.model().throttle = Some(throttle);
     }
@@ -34,6 +34,11 @@ impl Dms {
     /// Leaves the beginnings and ends of runs out of all descriptions of tasks from now on.
     pub fn tells_no_dates(&self) {
         self.model().tells_dates = false;
+    }
+
+    /// From now on a task's change moves the date of its last stop. Whether DMS's does is not known.
+    pub fn moves_dates(&self) {
+        self.model().moves_dates = true;
     }
 
     /// Makes a task's next run fail, after `starting`, with this `LastFailureMessage`.

@@ -1,6 +1,6 @@
 //! Operations on replication instances and on the subnet groups they stand in.
 
-use replication::task::Arn;
+use super::Arn;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -1,9 +1,9 @@
 //! The model: what exists, and which operation does what to it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use replication::task::Arn;
+use super::Arn;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use super::scene::Wiring;
 use super::task::{Phase, Task};
 use super::throttle::Throttle;
 use super::timeline::Timeline;
+use crate::aws::Clock;
 
 /// A resource whose states are but words: an endpoint or an instance.
 #[derive(Debug)]
@@ -28,8 +29,7 @@ pub(super) struct Resource {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) pace: Pace,
-    pub(super) origin: Instant,
-    pub(super) epoch: SystemTime,
+    pub(super) clock: Clock,
     pub(super) serial: u64,
     pub(super) groups: BTreeMap<String, Document>,
     pub(super) instances: BTreeMap<Arn, Resource>,
@@ -45,6 +45,8 @@ pub(super) struct Model {
     pub(super) throttle: Option<Throttle>,
     /// Whether descriptions of tasks say when a run began and ended.
     pub(super) tells_dates: bool,
+    /// Whether a task's change moves the date of its last stop.
+    pub(super) moves_dates: bool,
     pub(super) ledger: Ledger,
     /// What moves rows; without it, runs are but phases of a task.
     pub(super) replica: Option<Feed>,
@@ -56,8 +58,7 @@ impl Model {
     pub(super) fn new(pace: Pace) -> Self {
         Self {
             pace,
-            origin: Instant::now(),
-            epoch: SystemTime::now(),
+            clock: Clock::start(),
             serial: 0,
             groups: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -69,6 +70,7 @@ impl Model {
             faults: BTreeMap::new(),
             throttle: None,
             tells_dates: true,
+            moves_dates: false,
             ledger: Ledger::default(),
             replica: None,
             shared: None,
@@ -128,17 +130,17 @@ impl Model {
     }
 
     pub(super) fn since_start(&self, at: Instant) -> Duration {
-        at.saturating_duration_since(self.origin)
+        at.saturating_duration_since(self.clock.origin)
     }
 
     /// The moment of which a description tells, if it is made now.
     pub(super) fn seen(&self, now: Instant) -> Instant {
-        now.checked_sub(self.pace.lag).unwrap_or(self.origin)
+        now.checked_sub(self.pace.lag).unwrap_or(self.clock.origin)
     }
 
     /// A moment as DMS writes it: seconds since 1970.
     pub(super) fn timestamp(&self, at: Instant) -> Value {
-        let at = self.epoch + self.since_start(at);
+        let at = self.clock.epoch + self.since_start(at);
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         json!(at.as_millis() as f64 / 1_000.0)
     }

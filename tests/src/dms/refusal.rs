@@ -1,6 +1,6 @@
 //! How DMS says no, and how its requests are read.
 
-use replication::task::Arn;
+use super::Arn;
 use serde_json::{Map, Value};
 
 /// A JSON object: a request, or what DMS keeps of one.

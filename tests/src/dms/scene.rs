@@ -1,14 +1,14 @@
 //! What there is when a test begins. Nothing here counts as a call.
 
-use replication::task::{Arn, TaskStatus};
+use super::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Dms;
 use super::model::Model;
 use super::refusal::Input;
 use super::task::{Phase, StartType};
 use super::timeline::Timeline;
+use super::{Dms, PAUSE_MARK};
 
 /// What a task is wired to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -59,6 +59,20 @@ impl Dms {
         let tested = Timeline::new(model.seen(Instant::now()), ("successful", None));
         let connection = (endpoint.clone(), instance.clone());
         model.connections.insert(connection, tested);
+    }
+
+    /// Puts on a task the pause mark of a request.
+    pub fn mark(&self, task: &Arn, request_id: &str) {
+        let mut model = self.model();
+        let tags = model.tags.entry(task.clone()).or_default();
+        tags.insert(format!("{PAUSE_MARK}:{request_id}"), "the stage".to_owned());
+    }
+
+    /// Takes all pause marks off a task.
+    pub fn unmark(&self, task: &Arn) {
+        if let Some(tags) = self.model().tags.get_mut(task) {
+            tags.retain(|key, _| !key.starts_with(PAUSE_MARK));
+        }
     }
 
     /// A CDC task in this status, wired to an instance and endpoints that all tasks added so share.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Dms;
 use super::refusal::Refusal;
+use crate::aws::Answer;
 use crate::http::Server;
 
 const TARGET: &str = "AmazonDMSv20160101.";
@@ -37,16 +38,13 @@ impl DmsServer {
 
 async fn answer(State(dms): State<Dms>, headers: HeaderMap, body: Bytes) -> Response {
     static REQUESTS: AtomicU64 = AtomicU64::new(1);
-    let (status, answer) = match call(&dms, &headers, &body) {
-        Ok(answer) => (StatusCode::OK, answer),
-        Err(refusal) => {
-            let status = match refusal.code.as_str() {
-                "InternalFailure" => StatusCode::INTERNAL_SERVER_ERROR,
-                "ServiceUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::BAD_REQUEST,
-            };
-            let Refusal { code, message } = refusal;
-            (status, json!({ "__type": code, "message": message }))
+    let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
+    let answer = match target.and_then(|target| target.strip_prefix(TARGET)) {
+        Some(operation) => dms.answer(operation, &body),
+        None => {
+            let got = target.unwrap_or("none");
+            let why = format!("X-Amz-Target must be {TARGET}<Operation>, got {got}");
+            Err(Refusal::new("UnknownOperationException", why)).into()
         }
     };
     let request = REQUESTS.fetch_add(1, Ordering::Relaxed);
@@ -54,21 +52,34 @@ async fn answer(State(dms): State<Dms>, headers: HeaderMap, body: Bytes) -> Resp
         ("content-type", "application/x-amz-json-1.1".to_owned()),
         ("x-amzn-requestid", format!("00000000-0000-4000-8000-{request:012x}")),
     ];
-    (status, headers, answer.to_string()).into_response()
+    (answer.status, headers, answer.body).into_response()
 }
 
-fn call(dms: &Dms, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
-    let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
-    let operation = target.and_then(|target| target.strip_prefix(TARGET));
-    let operation = operation.ok_or_else(|| {
-        let got = target.unwrap_or("none");
-        let why = format!("X-Amz-Target must be {TARGET}<Operation>, got {got}");
-        Refusal::new("UnknownOperationException", why)
-    })?;
-    let body = if body.is_empty() { b"{}" } else { body };
-    let input = serde_json::from_slice(body).map_err(|err| {
-        let why = format!("The body is not JSON: {err}");
-        Refusal::new("SerializationException", why)
-    })?;
-    dms.call(operation, &input)
+impl Dms {
+    /// Answers a request about an operation in DMS's own protocol.
+    pub(crate) fn answer(&self, operation: &str, body: &[u8]) -> Answer {
+        let body = if body.is_empty() { b"{}" } else { body };
+        let input = serde_json::from_slice(body).map_err(|err| {
+            let why = format!("The body is not JSON: {err}");
+            Refusal::new("SerializationException", why)
+        });
+        input.and_then(|input| self.call(operation, &input)).into()
+    }
+}
+
+impl From<Result<Value, Refusal>> for Answer {
+    fn from(answer: Result<Value, Refusal>) -> Self {
+        let (status, body) = match answer {
+            Ok(answer) => (StatusCode::OK, answer),
+            Err(Refusal { code, message }) => {
+                let status = match code.as_str() {
+                    "InternalFailure" => StatusCode::INTERNAL_SERVER_ERROR,
+                    "ServiceUnavailable" => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                (status, json!({ "__type": code, "message": message }))
+            }
+        };
+        Self { status, body: body.to_string() }
+    }
 }

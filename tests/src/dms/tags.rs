@@ -1,15 +1,28 @@
 //! Operations on tags.
 
-use replication::task::Arn;
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::Arn;
 use super::model::Model;
 use super::refusal::{Input, Refusal};
+
+/// How many tags a resource can have.
+const TAGS: usize = 10;
 
 impl Model {
     pub(super) fn add_tags(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {
         let arn = self.tagged(now, input.required("ResourceArn")?)?;
+        let given = input.0.get("Tags").and_then(Value::as_array).into_iter().flatten().map(Input);
+        let given = given.filter_map(|tag| tag.text("Key"));
+        let mut keys: BTreeSet<&str> = given.collect();
+        keys.extend(self.tags.get(&arn).into_iter().flatten().map(|(key, _)| key.as_str()));
+        if keys.len() > TAGS {
+            let why = format!("A resource can have no more than {TAGS} tags: {arn}");
+            return Err(Refusal::bad_value(why));
+        }
         self.tag(&arn, input);
         Ok(json!({}))
     }

@@ -1,6 +1,6 @@
 //! A task of the stand-in: the phases of its life, and its runs.
 
-use replication::task::TaskStatus;
+use super::TaskStatus;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

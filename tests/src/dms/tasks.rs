@@ -1,6 +1,6 @@
 //! Operations on tasks.
 
-use replication::task::{Arn, TaskStatus};
+use super::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -79,8 +79,11 @@ impl Model {
         if let Some(name) = name.as_deref().filter(|name| *name != task.name()) {
             self.task_name_is_free(now, name)?;
         }
-        let modify = self.pace.modify;
+        let (modify, moves_dates) = (self.pace.modify, self.moves_dates);
         let task = self.task_mut(now, &arn)?;
+        if moves_dates && !task.runs.is_empty() {
+            task.run_ends(now);
+        }
         input.write_to(&mut task.document, &["CdcStartTime"]);
         if let Some(name) = name {
             let document = &mut task.document;

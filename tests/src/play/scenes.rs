@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use crate::dms::{Arn, TaskStatus};
 use anyhow::{Context, ensure};
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -217,7 +216,7 @@ impl Play {
         let runs = self.cloud.dms.runs(task);
         let last = runs.last().context("the task has never run")?;
         ensure!(last.start_type == StartType::Resume, "the task was not resumed but started: {last:?}");
-        ensure!(!self.cloud.dms.tags(task).contains_key(PAUSE_MARK), "the task still carries the pause mark");
+        ensure!(!self.cloud.dms.is_marked(task), "the task still carries the pause mark");
         Ok(())
     }
 

@@ -21,7 +21,7 @@ mod target;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use replication::task::Arn;
+use crate::dms::Arn;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 

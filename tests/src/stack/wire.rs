@@ -1,64 +1,59 @@
 //! The stack over CloudFormation's query protocol.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
-use axum::extract::{Form, State};
 use axum::http::StatusCode;
-use axum::routing::post;
-use replication::stack::Resource;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use super::{CHANGE_SET, Inner, STACK, Stack};
-use crate::http::Server;
+use super::{CHANGE_SET, Inner, Resource, STACK, Stack};
+use crate::aws::Answer;
 
-/// How many resources, or changes, CloudFormation lists at once.
+/// How many resources, changes or events CloudFormation lists at once.
 const PAGE: usize = 100;
 
-/// Serves a stack as CloudFormation's endpoint.
-///
-/// # Errors
-/// If no port can be opened.
-pub async fn serve(stack: Stack) -> std::io::Result<Server> {
-    Server::start(axum::Router::new().route("/", post(answer)).with_state(stack)).await
-}
-
-async fn answer(
-    State(stack): State<Stack>,
-    Form(form): Form<HashMap<String, String>>,
-) -> (StatusCode, String) {
-    let action = form.get("Action").map_or("", String::as_str);
-    let wanted = form.get("StackName").map_or(STACK, String::as_str);
-    if wanted != STACK {
-        let message = format!("Stack with id {wanted} does not exist");
-        return refusal("ValidationError", &message);
-    }
-    let mut state = stack.state();
-    *state.calls.entry(action.to_owned()).or_default() += 1;
-    let page = form.get("NextToken").map_or(0, |it| it.parse().unwrap());
-    let change_set = form.get("ChangeSetName").map_or("", String::as_str);
-    let result = match action {
-        "DescribeStacks" => state.describe_stacks(),
-        "DescribeChangeSet" => match state.describe_change_set(change_set, page) {
-            Some(result) => result,
-            None => return refusal("ChangeSetNotFound", "ChangeSet does not exist"),
-        },
-        "ListStackResources" => state.list_stack_resources(page),
-        other => {
-            return (StatusCode::BAD_REQUEST, format!("no such action here: {other}"));
+impl Stack {
+    /// Answers a request, which is a form.
+    pub(crate) fn answer(&self, form: &[u8]) -> Answer {
+        let form: HashMap<String, String> = form_urlencoded::parse(form).into_owned().collect();
+        let action = form.get("Action").map_or("", String::as_str);
+        let wanted = form.get("StackName").map_or(STACK, String::as_str);
+        if wanted != STACK {
+            return refusal("ValidationError", &format!("Stack with id {wanted} does not exist"));
         }
-    };
-    let xmlns = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
-    let body = format!(
-        "<{action}Response xmlns=\"{xmlns}\"><{action}Result>{result}</{action}Result></{action}Response>"
-    );
-    (StatusCode::OK, body)
+        let mut state = self.state_of();
+        *state.calls.entry(action.to_owned()).or_default() += 1;
+        let page = form.get("NextToken").map_or(0, |it| it.parse().unwrap());
+        let change_set = form.get("ChangeSetName").map_or("", String::as_str);
+        let result = match action {
+            "DescribeStacks" => state.describe_stacks(),
+            "DescribeStackEvents" => state.describe_stack_events(page),
+            "DescribeChangeSet" => match state.describe_change_set(change_set, page) {
+                Some(result) => result,
+                None => return refusal("ChangeSetNotFound", "ChangeSet does not exist"),
+            },
+            "ListStackResources" => state.list_stack_resources(page),
+            other => return refusal("InvalidAction", &format!("no such action here: {other}")),
+        };
+        let xmlns = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
+        let body = format!(
+            "<{action}Response xmlns=\"{xmlns}\"><{action}Result>{result}</{action}Result></{action}Response>"
+        );
+        Answer { status: StatusCode::OK, body }
+    }
 }
 
-fn refusal(code: &str, message: &str) -> (StatusCode, String) {
-    let error = format!(
+fn refusal(code: &str, message: &str) -> Answer {
+    let body = format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
          <RequestId>r</RequestId></ErrorResponse>"
     );
-    (StatusCode::BAD_REQUEST, error)
+    Answer { status: StatusCode::BAD_REQUEST, body }
+}
+
+fn date(at: SystemTime) -> String {
+    OffsetDateTime::from(at).format(&Rfc3339).unwrap()
 }
 
 /// A page of members, and the token of the next one, if there is one.
@@ -78,7 +73,8 @@ impl Inner {
         let stack = [
             element("StackId", STACK),
             element("StackName", "stream"),
-            element("CreationTime", "2026-01-01T00:00:00Z"),
+            element("CreationTime", &date(self.created)),
+            self.updated.map_or_else(String::new, |at| element("LastUpdatedTime", &date(at))),
             element("StackStatus", &self.status),
             change_set,
         ];
@@ -95,6 +91,7 @@ impl Inner {
             let scope: String = change.scope.iter().map(|scope| element("member", scope)).collect();
             let details: String = change.details.iter().map(detail).collect();
             let parts = [
+                change.policy_action.as_deref().map(|it| element("PolicyAction", it)).unwrap_or_default(),
                 element("Action", &change.action),
                 element("LogicalResourceId", &change.logical_id),
                 element("PhysicalResourceId", change.physical_id.as_deref().unwrap_or_default()),
@@ -111,19 +108,36 @@ impl Inner {
         Some(execution + &paged("Changes", &members, page))
     }
 
+    /// The newest come first.
+    fn describe_stack_events(&self, page: usize) -> String {
+        let members = self.events.iter().enumerate().rev().map(|(number, event)| {
+            let parts = [
+                element("StackId", STACK),
+                element("EventId", &number.to_string()),
+                element("StackName", "stream"),
+                element("LogicalResourceId", &event.of.logical_id),
+                element("PhysicalResourceId", &event.of.physical_id),
+                element("ResourceType", &event.of.resource_type),
+                element("Timestamp", &date(event.at)),
+                element("ResourceStatus", &event.of.status),
+            ];
+            element("member", &parts.concat())
+        });
+        paged("StackEvents", &members.collect::<Vec<_>>(), page)
+    }
+
     fn list_stack_resources(&self, page: usize) -> String {
-        let member = |resource: Resource| {
-            let physical_id = resource.physical_id.unwrap_or_default();
+        let member = |resource: &Resource| {
             let parts = [
                 element("LogicalResourceId", &resource.logical_id),
-                element("PhysicalResourceId", &physical_id),
+                element("PhysicalResourceId", &resource.physical_id),
                 element("ResourceType", &resource.resource_type),
                 element("LastUpdatedTimestamp", "2026-01-01T00:00:00Z"),
                 element("ResourceStatus", &resource.status),
             ];
             element("member", &parts.concat())
         };
-        let members: Vec<String> = self.resources().into_iter().map(member).collect();
+        let members: Vec<String> = self.resources().map(member).collect();
         paged("StackResourceSummaries", &members, page)
     }
 }

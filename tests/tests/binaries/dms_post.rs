@@ -1,8 +1,7 @@
 //! `dms-post` over the stand-ins' own protocols.
 
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::{PAUSE_MARK, Tasks};
 use serde_json::{Value, json};
+use stage::dms::{Arn, TaskStatus};
 use stage::dms::{Pace, StartType};
 use stage::request;
 use stage::stack::modified;
@@ -25,7 +24,7 @@ impl Paused {
         let scene = Scene::at(pace, "DmsPost").await;
         let orders = scene.dms.add_task("orders", TaskStatus::Stopped);
         let users = scene.dms.add_task("users", TaskStatus::Stopped);
-        scene.dms.mark(&orders, "r-1").await.unwrap();
+        scene.dms.mark(&orders, "r-1");
         scene.stack.has("Orders", &orders);
         scene.stack.has("Users", &users);
         let change = modified("Orders", "AWS::DMS::ReplicationTask", &orders);
@@ -37,7 +36,7 @@ impl Paused {
     fn is_over(&self) {
         let dms = &self.scene.dms;
         assert_eq!(dms.status(&self.orders), Some(TaskStatus::Running));
-        assert!(!dms.tags(&self.orders).contains_key(PAUSE_MARK));
+        assert!(!dms.is_marked(&self.orders));
         let last = dms.runs(&self.orders).pop().unwrap();
         assert_eq!(last.start_type, StartType::Resume);
         assert_eq!(dms.status(&self.users), Some(TaskStatus::Stopped));
@@ -77,8 +76,8 @@ async fn an_update_resumes_what_is_paused_and_leaves_what_somebody_else_stopped(
     assert_eq!(counts(&data), ["1", "0", "1"]);
     paused.is_over();
     let (log, _) = paused.scene.end().await;
-    assert!(log.contains("task orders is stopped: resume: a deployment paused it"), "{log}");
-    assert!(log.contains("task users is stopped: leave: somebody else stopped it"), "{log}");
+    assert!(log.contains("task orders (Orders) is stopped: resume: a deployment paused it"), "{log}");
+    assert!(log.contains("task users (Users) is stopped: leave: somebody else stopped it"), "{log}");
 }
 
 #[tokio::test]
@@ -100,7 +99,7 @@ async fn a_task_that_does_not_run_fails_the_request_with_the_words_of_dms() {
     assert!(reason.starts_with("running replication tasks: 1 of 2 failed: orders (Orders): "), "{reason}");
     assert!(reason.contains("binlog read error 1236"), "{reason}");
     assert!(reason.contains("raise BinlogRetentionHours"), "{reason}");
-    assert!(scene.dms.tags(&paused.orders).contains_key(PAUSE_MARK));
+    assert!(scene.dms.is_marked(&paused.orders));
 }
 
 #[tokio::test]
@@ -115,19 +114,19 @@ async fn a_stack_without_tasks_is_no_error_but_a_warning() {
 
 #[tokio::test]
 async fn a_delete_of_the_stack_stops_every_running_task() {
-    let scene = Scene::of("DmsPost").await;
-    let tasks = ["orders", "users"].map(|name| scene.dms.add_task(name, TaskStatus::Running));
-    let [orders, users] = &tasks;
-    scene.stack.has("Orders", orders);
-    scene.stack.has("Users", users);
-    for (status, calls) in [("DELETE_IN_PROGRESS", 2), ("ROLLBACK_IN_PROGRESS", 2)] {
+    for status in ["DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"] {
+        let scene = Scene::of("DmsPost").await;
+        let tasks = ["orders", "users"].map(|name| scene.dms.add_task(name, TaskStatus::Running));
+        let [orders, users] = &tasks;
+        scene.stack.has("Orders", orders);
+        scene.stack.has("Users", users);
         scene.stack.becomes(status);
         scene.done("Delete", after("r-1-1")).await;
         for task in &tasks {
             assert_eq!(scene.dms.status(task), Some(TaskStatus::Stopped));
-            assert!(!scene.dms.tags(task).contains_key(PAUSE_MARK));
+            assert!(!scene.dms.is_marked(task));
         }
-        assert_eq!(scene.dms.calls("StopReplicationTask"), calls);
+        assert_eq!(scene.dms.calls("StopReplicationTask"), 2);
     }
 }
 

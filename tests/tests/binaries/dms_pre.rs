@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use replication::change::ResourceChange;
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
+use stage::dms::{Arn, PAUSE_MARK, TaskStatus};
 use stage::request::REQUEST_ID;
+use stage::stack::ResourceChange;
 use stage::stack::{CHANGE_SET, STACK, modified};
 
 use super::{Scene, reason};
@@ -35,13 +34,12 @@ async fn an_update_pauses_what_it_touches_and_nothing_else() {
     assert_eq!(first["PausedTasks"], "1");
     assert_eq!(scene.dms.status(&orders), Some(TaskStatus::Stopped));
     assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
-    let mark = scene.dms.tags(&orders).remove(PAUSE_MARK);
-    assert_eq!(mark.as_deref(), Some(REQUEST_ID));
-    assert!(!scene.dms.tags(&users).contains_key(PAUSE_MARK));
+    assert_eq!(scene.dms.marks(&orders), [format!("{PAUSE_MARK}:{REQUEST_ID}")]);
+    assert!(!scene.dms.is_marked(&users));
 
     // CloudFormation delivers again, to the same process: nothing is left to do, and DmsPost has to hear of it anyway.
     let again = scene.done("Update", deployment("7")).await;
-    assert_eq!(again["PausedTasks"], "0");
+    assert_eq!(again["PausedTasks"], "1");
     assert_eq!(scene.dms.calls("StopReplicationTask"), 1);
     assert_ne!(first["Revision"], again["Revision"]);
     let (log, _) = scene.end().await;
@@ -96,7 +94,7 @@ async fn a_plan_is_told_in_words_and_nothing_is_touched() {
     );
     for task in [orders, users] {
         assert_eq!(scene.dms.status(&task), Some(TaskStatus::Running));
-        assert!(!scene.dms.tags(&task).contains_key(PAUSE_MARK));
+        assert!(!scene.dms.is_marked(&task));
     }
     // What cannot be read is not planned for as if it were nothing.
     let of = json!({ "StackId": STACK, "ChangeSetId": "arn:aws:changeSet/that-is-gone" });
@@ -157,8 +155,9 @@ async fn a_task_that_does_not_rest_is_named_before_lambda_ends_the_process() {
     let event = scene.event("Update", &deployment("7"));
     let answer = scene.answer_within(event, Duration::from_secs(4)).await;
     let reason = reason(&answer);
-    assert!(reason.starts_with("stopping replication tasks: 1 of 1 still did not rest after "), "{reason}");
-    assert!(reason.contains("orders is moving"), "{reason}");
+    let expected = "stopping replication tasks: 1 of 1 failed: orders (Orders): it is moving after ";
+    assert!(reason.starts_with(expected), "{reason}");
+    assert!(reason.contains(" s of waiting ("), "{reason}");
 }
 
 #[tokio::test]

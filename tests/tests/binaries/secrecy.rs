@@ -1,7 +1,7 @@
 //! What no function says, however much it is asked to log: whatever opens a door.
 
-use replication::task::TaskStatus;
 use serde_json::{Value, json};
+use stage::dms::TaskStatus;
 use stage::mysql::{MysqlServer, Options};
 use stage::secrets::Secret;
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use replication::task::Arn;
+use stage::dms::Arn;
 use stage::stack::listed;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::functions::Ask;
-use crate::plan::{Call, Life, Step, What};
+use crate::plan::{Call, Life, Step, Update, What};
 use crate::template::{Action, Template};
 use crate::update::Undo;
 use crate::world::World;
@@ -31,6 +31,18 @@ pub(crate) struct CloudFormation {
     pub(crate) events: Vec<JoinHandle<()>>,
     /// The number of the last thing that got a name.
     pub(crate) serial: u32,
+    /// What DmsPre answered before, and last.
+    pub(crate) revisions: (String, String),
+    /// Whether Sluice is in the stack, but for what an update at work, or failed, has brought.
+    pub(crate) adopted: bool,
+    /// The same, when the last update began.
+    pub(crate) had_joined: bool,
+    /// DmsPre and DmsPost, as far as they are in the stack: names and types.
+    pub(crate) present: BTreeMap<&'static str, &'static str>,
+    /// The handlers that Sluice replaces stop all tasks on their way out.
+    pub(crate) others_stop_tasks: bool,
+    /// The events of the last operation were lost.
+    pub(crate) events_lost: bool,
     /// How long DmsPre has to wait until what was started shows.
     pub(crate) calm_before_pre: Duration,
 }
@@ -46,6 +58,12 @@ impl CloudFormation {
             strays: Vec::new(),
             events: Vec::new(),
             serial: 0,
+            revisions: ("r-0-0".to_owned(), "r-0-0".to_owned()),
+            adopted: false,
+            had_joined: false,
+            present: BTreeMap::new(),
+            others_stop_tasks: false,
+            events_lost: false,
             calm_before_pre: Duration::ZERO,
         }
     }
@@ -60,6 +78,10 @@ impl CloudFormation {
             if !self.step(step).await {
                 break;
             }
+        }
+        if self.events_lost && self.world.stack.status() != "UPDATE_ROLLBACK_FAILED" {
+            crate::saw("a deployment that made up for a lost event");
+            self.update(&Update::calm()).await;
         }
         self.settle().await;
         self.world.check_violations();
@@ -81,12 +103,22 @@ impl CloudFormation {
         let changes = self.current.changes(&new, &[], &BTreeMap::new());
         self.world.stack.changes(changes);
         let calm = Call::default();
-        let created = self.ask(Ask::Pre, &calm, &None).await;
-        created.unwrap();
+        if life.adopts.is_none() {
+            self.ask(Ask::Pre, &calm, &None).await.unwrap();
+        }
         for name in new.resources.keys() {
             self.put_in_force(&new, name, false).await.unwrap();
         }
-        self.ask(Ask::Post, &calm, &None).await.unwrap();
+        match life.adopts {
+            Some(adoption) => {
+                self.world.others_start_tasks().await;
+                self.others_stop_tasks = adoption.others_stop_tasks;
+            }
+            None => {
+                self.ask(Ask::Post, &calm, &None).await.unwrap();
+                self.adopted = true;
+            }
+        }
         self.world.stack.execution_is("EXECUTE_COMPLETE");
         self.world.deployed(&BTreeMap::new());
         self.becomes("CREATE_COMPLETE");
@@ -101,7 +133,7 @@ impl CloudFormation {
                 self.update(update).await;
                 if let Some(undo) = self.undo.clone() {
                     // UPDATE_ROLLBACK_FAILED can only be continued; UPDATE_FAILED may be rolled back, or updated again.
-                    let stuck = self.world.stack.status_is("UPDATE_ROLLBACK_FAILED");
+                    let stuck = self.world.stack.status() == "UPDATE_ROLLBACK_FAILED";
                     sleep(Duration::from_secs(step.then_s.into())).await;
                     // After a second update the change set at work shows only half of what is undone.
                     if stuck || update.rolled_back_later && undo.updates == 1 {
@@ -115,14 +147,23 @@ impl CloudFormation {
                             self.prepare_to_continue().await;
                         }
                         let calm = Call::default();
+                        self.world.what_is_stopping_does_not_rest();
+                        if !self.adopted {
+                            // DmsPre is about to leave, and isn't called.
+                            self.world.all_rest().await;
+                        }
                         let undone = self.roll_back(&calm, &calm).await;
-                        self.ends(&undone, &Call::default(), &[]);
+                        self.ends(&undone, &Update::calm());
+                        for event in self.events.drain(..) {
+                            event.await.unwrap();
+                        }
+                        self.world.wakes_what_rested().await;
                     }
                 }
             }
         }
         sleep(Duration::from_secs(step.then_s.into())).await;
-        !self.world.stack.status_is("UPDATE_ROLLBACK_FAILED")
+        self.world.stack.status() != "UPDATE_ROLLBACK_FAILED"
     }
 
     /// Waits for what the last operation left at work: a function can't tell its last deployment's request, delivered once
@@ -130,6 +171,12 @@ impl CloudFormation {
     pub(crate) async fn operation_begins(&mut self) {
         for stray in self.strays.drain(..) {
             stray.await.unwrap();
+        }
+        // What a deployment has left unmarked is known by its own events only.
+        if self.world.reconciles_tags || self.world.state().has_just_joined {
+            for event in self.events.drain(..) {
+                event.await.unwrap();
+            }
         }
     }
 

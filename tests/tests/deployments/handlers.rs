@@ -1,9 +1,12 @@
 //! What the handlers do, as it is seen from outside.
 
-use replication::task::{Arn, Task, TaskStatus};
-use replication::tasks::Start;
+use serde_json::Value;
+use stage::aws::{Answer, Call};
+use stage::dms::{Arn, PAUSE_MARK, TaskStatus};
 
-use crate::world::{DOUBT, Rights, Wanted, World};
+use crate::functions::Ask;
+use crate::lambda::Process;
+use crate::world::{Rights, World};
 
 /// An invocation that is at work.
 pub(crate) struct AtWork {
@@ -26,11 +29,51 @@ impl World {
         AtWork { world, process }
     }
 
+    /// What an invocation has asked, and was answered.
+    pub(crate) fn observe(&self, process: &Process, call: &Call, answer: &Answer) {
+        if !answer.is_success() {
+            return;
+        }
+        let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        let arn = |member: &str| Arn::new(asked[member].as_str().unwrap_or_default());
+        let unknown = || *process.rights.lock().unwrap() = None;
+        match call.operation.as_str() {
+            "DescribeStacks" if self.rolls_back() && !process.for_rollback => {
+                // It is taken for a request of the rollback, which touches more.
+                unknown();
+            }
+            "DescribeChangeSet" if !self.believes_the_change_set(process.ask) => unknown(),
+            "DescribeReplicationTasks" => self.has_described(process, &answer.json()),
+            "ListTagsForResource" => self.has_read(process.id, &answer.json()),
+            "AddTagsToResource" => self.note(format!("mark {}", arn("ResourceArn"))),
+            "RemoveTagsFromResource" => self.unmarked(&arn("ResourceArn")),
+            "StopReplicationTask" => {
+                let rights = process.rights.lock().unwrap().clone();
+                self.stopped(&arn("ReplicationTaskArn"), &rights);
+            }
+            "StartReplicationTask" => {
+                let position = asked["CdcStartPosition"].as_str();
+                self.started(&arn("ReplicationTaskArn"), position);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether an invocation that reads the change set now takes it for the one at work.
+    fn believes_the_change_set(&self, ask: Ask) -> bool {
+        let execution = self.stack.execution();
+        execution == "EXECUTE_IN_PROGRESS"
+            || execution == "EXECUTE_FAILED" && self.rolls_back()
+            || ask == Ask::Heal
+    }
+
     /// An invocation has read which tasks are marked.
-    pub(crate) fn has_read<'a>(&self, process: usize, marked: impl Iterator<Item = &'a Arn>) {
+    fn has_read(&self, process: usize, answer: &Value) {
+        let tags = answer["TagList"].as_array().into_iter().flatten();
+        let marks = tags.filter(|tag| tag["Key"].as_str().is_some_and(|key| key.starts_with(PAUSE_MARK)));
         let mut state = self.state();
         let read = state.read_as_marked.entry(process).or_default();
-        read.extend(marked.cloned());
+        read.extend(marks.filter_map(|tag| tag["ResourceArn"].as_str()).map(Arn::new));
     }
 
     pub(crate) fn is_read_as_marked(&self, arn: &Arn) -> bool {
@@ -38,15 +81,22 @@ impl World {
         state.read_as_marked.values().any(|read| read.contains(arn))
     }
 
-    /// An invocation has read whether these tasks have failed. What it read of them before counts no more.
-    pub(crate) fn has_described(&self, process: usize, tasks: &[Task]) {
+    /// An invocation has read the states of tasks. What it read of them before counts no more. From its look on, dms-pre has
+    /// in hand what it may stop.
+    fn has_described(&self, process: &Process, answer: &Value) {
+        let rights = process.rights.lock().unwrap().clone();
         let mut state = self.state();
-        let read = state.read_as_failed.entry(process).or_default();
-        for task in tasks {
-            if task.status == TaskStatus::Failed {
-                read.insert(task.arn.clone());
+        for task in answer["ReplicationTasks"].as_array().into_iter().flatten() {
+            let arn = Arn::new(task["ReplicationTaskArn"].as_str().unwrap_or_default());
+            let failed = state.read_as_failed.entry(process.id).or_default();
+            if task["Status"] == "failed" {
+                failed.insert(arn.clone());
             } else {
-                read.remove(&task.arn);
+                failed.remove(&arn);
+            }
+            let name = state.names.get(&arn).cloned().unwrap_or_default();
+            if process.ask == Ask::Pre && rights.as_ref().is_none_or(|may| may.contains(&name)) {
+                state.in_hand.insert(arn);
             }
         }
     }
@@ -57,58 +107,26 @@ impl World {
         state.read_as_failed.values().any(|read| read.contains(arn))
     }
 
-    pub(crate) fn marked(&self, task: &Arn) {
-        self.note(format!("mark {task}"));
-        self.state().in_doubt.insert(task.clone());
-    }
-
-    pub(crate) fn unmarked(&self, task: &Arn) {
+    fn unmarked(&self, task: &Arn) {
         self.note(format!("unmark {task}"));
         if self.dms.status(task) == Some(TaskStatus::Failed) {
-            // It broke before it was stopped: nobody has paused it.
+            // It broke as soon as it ran: nobody has paused it.
             self.breaks(task);
-        }
-        let mut state = self.state();
-        state.in_doubt.remove(task);
-        state.mark_stays.remove(task);
-    }
-
-    pub(crate) fn not_unmarked(&self, task: &Arn) {
-        if self.is_marked(task) {
-            self.state().mark_stays.insert(task.clone());
-        }
-    }
-
-    /// An invocation leaves the marks that it has read on.
-    pub(crate) fn does_not_unmark(&self, process: usize) {
-        let read = self.state().read_as_marked.get(&process).cloned();
-        for task in read.into_iter().flatten() {
-            self.not_unmarked(&task);
         }
     }
 
     /// A handler has stopped a task.
-    pub(crate) fn stopped(&self, task: &Arn, rights: &Rights) {
+    fn stopped(&self, task: &Arn, rights: &Rights) {
         self.note(format!("stop {task}"));
-        let name = {
-            let mut state = self.state();
-            state.in_doubt.remove(task);
-            state.names.get(task).cloned().unwrap_or_default()
-        };
+        let name = self.state().names.get(task).cloned().unwrap_or_default();
         if rights.as_ref().is_some_and(|may| !may.contains(&name)) {
             self.fault(format!("{name} was stopped, though the deployment does not touch it"));
         }
     }
 
     /// A handler has started a task.
-    pub(crate) fn started(&self, task: &Arn, how: &Start) {
-        self.note(format!("start {task} {how:?}"));
-        {
-            let mut state = self.state();
-            if state.in_doubt.contains(task) && state.wanted.get(task) == Some(&Wanted::Stopped) {
-                state.wanted.insert(task.clone(), Wanted::Either(DOUBT));
-            }
-        }
+    fn started(&self, task: &Arn, position: Option<&str>) {
+        self.note(format!("start {task} {position:?}"));
         if self.dms.runs(task).len() != 1 || self.loads(task) {
             return;
         }
@@ -121,16 +139,16 @@ impl World {
             crate::saw("a replacement that never ran, and was replaced in turn");
             return;
         }
-        let expected = self.dms.checkpoint(old).map(Start::At);
+        let expected = self.dms.checkpoint(old);
         // Without dates, an operator's start isn't seen before the lag is over.
         let unseen = !self.tells_dates && self.state().ever_started_by_operator.contains(old);
         // An operator has deleted it meanwhile. Its description trails, and told the checkpoint.
         let deleted = matches!(self.dms.status(old), None | Some(TaskStatus::Deleting));
-        let gone = deleted && matches!(how, Start::At(_));
-        if expected.as_ref() == Some(how) {
+        let gone = deleted && position.is_some();
+        if position.is_some() && expected.as_deref() == position {
             crate::saw("a replacement that began at its predecessor's checkpoint");
         } else if !unseen && !gone {
-            self.fault(format!("{task} replaces {old} and began with {how:?} instead of {expected:?}"));
+            self.fault(format!("{task} replaces {old} and began with {position:?} instead of {expected:?}"));
         }
     }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::PAUSE_MARK;
-use serde_json::json;
+use serde_json::{Value, json};
+use stage::dms::{Arn, TaskStatus};
 use tokio::time::sleep;
 
 use crate::plan::Incident;
@@ -40,7 +39,13 @@ impl World {
         let status = self.dms.status(arn);
         match incident {
             Incident::OperatorStops(_) if status == Some(TaskStatus::Running) => {
-                let wanted = if self.is_marked(arn) {
+                let is_in_hand = {
+                    let state = self.state();
+                    state.has_just_joined || state.in_hand.contains(arn)
+                };
+                let wanted = if is_in_hand {
+                    Wanted::Either("the operator stopped it while a deployment had it in hand")
+                } else if self.is_marked(arn) {
                     Wanted::Either("the operator stopped it while it was marked as paused")
                 } else if self.is_read_as_marked(arn) {
                     Wanted::Either("the operator stopped it after an invocation at work had read its mark")
@@ -57,11 +62,7 @@ impl World {
                 if matches!(status, Some(TaskStatus::Stopped | TaskStatus::Failed))
                     && !self.state().doomed.contains(arn) =>
             {
-                let input = json!({
-                    "ReplicationTaskArn": arn.as_str(),
-                    "StartReplicationTaskType": "resume-processing",
-                });
-                if self.dms.call("StartReplicationTask", &input).is_err() {
+                if self.dms.call("StartReplicationTask", &resumption(arn)).is_err() {
                     return;
                 }
                 let mut state = self.state();
@@ -83,6 +84,9 @@ impl World {
             Incident::WillFail(_) if self.dms.status(arn).is_some() => {
                 self.dms.fail_next_run(arn, "no route to host");
                 self.state().doomed.insert(arn.clone());
+                if self.reconciles_tags {
+                    self.fails_if_doomed(arn);
+                }
             }
             Incident::OperatorDeletes(_) => {
                 let input = json!({ "ReplicationTaskArn": arn.as_str() });
@@ -103,7 +107,7 @@ impl World {
         self.note(format!("{incident:?}: {name} ({arn})"));
     }
 
-    /// An operator stops a task in such a way that it is resumed later, if it works at all.
+    /// An operator stops a task for as long as a rollback is continued, if it works at all.
     pub(crate) async fn rest(&self, arn: &Arn) {
         while self.dms.status(arn) == Some(TaskStatus::Starting) {
             sleep(Duration::from_secs(1)).await;
@@ -111,13 +115,86 @@ impl World {
         if self.dms.status(arn) != Some(TaskStatus::Running) {
             return;
         }
-        let tags = [json!({ "Key": PAUSE_MARK, "Value": "an operator" })];
-        let mark = json!({ "ResourceArn": arn.as_str(), "Tags": tags });
-        self.call("AddTagsToResource", &mark).await.unwrap();
+        self.state().rested.insert(arn.clone());
         self.dms.operator_stops(arn);
         self.note(format!("an operator has {arn} rest"));
         while self.works(arn) {
             sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    pub(crate) async fn all_rest(&self) {
+        for (_, arn) in self.tasks() {
+            self.rest(&arn).await;
+        }
+    }
+
+    /// The operator starts again what he has had rest, if nobody else has done so.
+    pub(crate) async fn wakes_what_rested(&self) {
+        let rested = std::mem::take(&mut self.state().rested);
+        for arn in rested {
+            if self.dms.status(&arn) == Some(TaskStatus::Stopped) && !self.is_marked(&arn) {
+                self.connect(&arn);
+                let _ = self.call("StartReplicationTask", &resumption(&arn)).await;
+                self.fails_if_doomed(&arn);
+            }
+        }
+    }
+
+    /// Handlers that were there before Sluice have started all tasks.
+    pub(crate) async fn others_start_tasks(&self) {
+        for (_, arn) in self.tasks() {
+            let input = json!({
+                "ReplicationTaskArn": arn.as_str(), "StartReplicationTaskType": "start-replication",
+            });
+            self.connect(&arn);
+            self.call("StartReplicationTask", &input).await.unwrap();
+        }
+        sleep(Duration::from_secs(120)).await;
+    }
+
+    fn connect(&self, arn: &Arn) {
+        let member = |name| Arn::new(self.dms.member(arn, name));
+        for endpoint in ["SourceEndpointArn", "TargetEndpointArn"] {
+            self.dms.connect(&member(endpoint), &member("ReplicationInstanceArn"));
+        }
+    }
+
+    /// The operation that brought Sluice has come to its end.
+    pub(crate) fn has_joined(&self) {
+        self.state().has_just_joined = true;
+        let world = self.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(400)).await;
+            world.state().has_just_joined = false;
+            world.healed();
+        });
+    }
+
+    /// They stop them on their way out.
+    pub(crate) fn others_stop_tasks(&self) {
+        for (_, arn) in self.tasks() {
+            if self.dms.status(&arn) == Some(TaskStatus::Running) {
+                self.dms.operator_stops(&arn);
+                self.note(format!("the handlers of before stop {arn}"));
+            }
+        }
+    }
+
+    /// A deployment begins. Only what rests by then is sure to stay as it is.
+    pub(crate) fn what_is_stopping_does_not_rest(&self) {
+        for (_, arn) in self.tasks() {
+            if self.dms.status(&arn) == Some(TaskStatus::Stopping) {
+                let either = Wanted::Either("it had not come to rest when the deployment began");
+                self.state().wanted.insert(arn, either);
+            }
+        }
+    }
+
+    /// A start of this task may fail, as something else is wrong with it. Without a mark nobody tries again by himself.
+    fn fails_if_doomed(&self, arn: &Arn) {
+        if self.state().doomed.contains(arn) {
+            self.breaks(arn);
         }
     }
 
@@ -128,4 +205,8 @@ impl World {
             state.wanted.insert(arn.clone(), either);
         }
     }
+}
+
+fn resumption(arn: &Arn) -> Value {
+    json!({ "ReplicationTaskArn": arn.as_str(), "StartReplicationTaskType": "resume-processing" })
 }

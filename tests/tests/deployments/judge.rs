@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use replication::task::{Arn, TaskStatus};
+use stage::dms::{Arn, TaskStatus};
 
 use crate::world::{BROKEN, Wanted, World};
 
@@ -12,6 +12,9 @@ impl World {
     /// operator stopped.
     pub(crate) fn deployed(&self, broken_before: &BTreeMap<Arn, Duration>) {
         let mut state = self.state();
+        if !state.has_just_joined {
+            state.in_hand.clear();
+        }
         let tasks: Vec<Arn> = state
             .physical
             .iter()
@@ -70,10 +73,7 @@ impl World {
             }
             let status = self.dms.status(&arn);
             let runs = status == Some(TaskStatus::Running);
-            let (wanted, mark_stays) = {
-                let state = self.state();
-                (state.wanted.get(&arn).copied(), state.mark_stays.contains(&arn))
-            };
+            let wanted = self.state().wanted.get(&arn).copied();
             match wanted {
                 Some(Wanted::Runs) if !runs => {
                     self.fault(format!("{name} ({arn}) has to run, and is {status:?}"));
@@ -83,7 +83,9 @@ impl World {
                 }
                 _ => {}
             }
-            if runs && self.is_marked(&arn) && !mark_stays {
+            // A rollback that failed is going to be continued.
+            let is_stuck = self.stack.status() == "UPDATE_ROLLBACK_FAILED";
+            if runs && self.is_marked(&arn) && !is_stuck {
                 self.fault(format!("{name} ({arn}) runs and is marked as paused"));
             }
         }

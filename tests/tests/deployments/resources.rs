@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
+use stage::dms::{Arn, TaskStatus};
 use tokio::time::sleep;
 
 use crate::template::{Action, Kind, Resource};
@@ -107,6 +107,11 @@ impl World {
             }
         };
         self.call(operation, &input).await.map_err(|refusal| refusal.to_string())?;
+        if resource.is_task() && self.reconciles_tags {
+            let others = self.dms.tags(arn).into_keys().filter(|key| key != "team");
+            let others = json!({ "ResourceArn": arn.as_str(), "TagKeys": others.collect::<Vec<_>>() });
+            self.call("RemoveTagsFromResource", &others).await.map_err(|refusal| refusal.to_string())?;
+        }
         match resource.kind {
             Kind::Task { .. } if !hasty => {
                 while self.dms.status(arn) == Some(TaskStatus::Modifying) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use replication::change::ResourceChange;
-use replication::task::Arn;
+use stage::dms::Arn;
+use stage::stack::ResourceChange;
 
 use crate::plan::{Edit, TaskPlan};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use replication::task::Arn;
+use stage::dms::Arn;
 use tokio::time::{sleep, timeout};
 
 use crate::cloudformation::CloudFormation;
@@ -39,8 +39,17 @@ impl CloudFormation {
             "update {:?} by {:?}, rollback disabled: {rollback_disabled}",
             update.edits, update.by
         ));
+        self.had_joined = self.adopted;
         let rights = self.begins(&new, &conditional, update);
+        // Whatever stops in the operation that brings Sluice, the handlers before it may have stopped.
+        let in_hand = self.world.tasks().into_iter();
+        let in_hand = in_hand.filter(|(name, _)| match &rights {
+            Some(may) if self.adopted => may.contains(name),
+            _ => true,
+        });
+        self.world.state().in_hand.extend(in_hand.map(|(_, arn)| arn));
         let is_first = self.undo.as_ref().is_some_and(|it| it.updates == 1);
+        self.world.what_is_stopping_does_not_rest();
         self.becomes("UPDATE_IN_PROGRESS");
         let broken = self.world.broken();
         for (after_s, incident) in update.meanwhile.clone() {
@@ -82,12 +91,12 @@ impl CloudFormation {
                     crate::saw("an update that was cancelled");
                 }
                 let undone = self.roll_back(&update.undo_pre, &update.undo_post).await;
-                self.ends(&undone, &update.event, &update.late_events);
+                self.ends(&undone, update);
                 return;
             }
         }
         self.world.check_violations();
-        self.announce(&update.event, &update.late_events);
+        self.announce(update);
     }
 
     /// Notes how it is before the update, and makes its change set, if it has one. The tasks that it may stop.
@@ -162,6 +171,15 @@ impl CloudFormation {
         self.loses_all_but(&new, by != By::ChangeSet);
         self.current = new;
         self.list();
+        if !self.adopted {
+            crate::saw("an adoption");
+            self.adopted = true;
+            self.world.has_joined();
+            // Healing knows the operation in which DmsPost was made, and no later one.
+            if self.others_stop_tasks && self.undo.as_ref().is_some_and(|it| it.updates == 1) {
+                self.world.others_stop_tasks();
+            }
+        }
         self.clean_up().await;
         self.undo = None;
     }
@@ -196,7 +214,13 @@ impl CloudFormation {
         if let Some(rights) = &mut rights {
             rights.extend(self.current.tasks().into_iter().filter(is_added));
         }
-        if undo.pre {
+        if !self.adopted {
+            // What joins in an update leaves in its rollback, without being called before. What DmsPost has had run by then
+            // runs on: DMS refuses to change it back, and the rollback fails, and can be continued; or it is a new task,
+            // which CloudFormation can't delete.
+            self.world.nobody_pauses();
+        }
+        if undo.pre && self.adopted {
             self.ask(Ask::Pre, pre, &rights).await?;
             self.undo.as_mut().unwrap().pre = false;
         }
@@ -208,6 +232,9 @@ impl CloudFormation {
                     self.world.change(arn, before, action, false).await?;
                 } else {
                     self.garbage.retain(|(_, garbage)| garbage != arn);
+                    if !self.adopted {
+                        self.world.removed_unseen(&now);
+                    }
                     self.garbage.push((name.clone(), now));
                     self.world.put(name, arn);
                 }
@@ -218,13 +245,19 @@ impl CloudFormation {
             let touched = &mut self.undo.as_mut().unwrap().touched;
             touched.retain(|it| it != name);
         }
-        if undo.post {
+        if undo.post && self.adopted {
             self.ask(Ask::Post, post, &rights).await?;
         }
         self.becomes("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS");
-        self.loses_all_but(&undo.before, undo.rights.is_none());
+        self.loses_all_but(&undo.before, undo.rights.is_none() || !self.adopted);
         self.current = undo.before;
         self.list();
+        if !self.adopted {
+            crate::saw("an adoption that failed");
+            for (name, resource_type) in self.present.split_off("") {
+                self.world.stack.resource_goes(name, resource_type);
+            }
+        }
         self.clean_up().await;
         self.undo = None;
         Ok(())
@@ -244,20 +277,18 @@ impl CloudFormation {
         let undo = self.undo.as_mut().unwrap();
         undo.touched.retain(|name| !is_gone(name));
         if !undo.pre {
-            for (_, arn) in world.tasks() {
-                world.rest(&arn).await;
-            }
+            world.all_rest().await;
         }
     }
 
     /// The end of a rollback.
-    pub(crate) fn ends(&mut self, undone: &Result<(), String>, event: &Call, late: &[(u16, Call)]) {
+    pub(crate) fn ends(&mut self, undone: &Result<(), String>, update: &Update) {
         self.world.note(format!("rollback: {undone:?}"));
         self.becomes(match undone {
             Ok(()) => "UPDATE_ROLLBACK_COMPLETE",
             Err(_) => "UPDATE_ROLLBACK_FAILED",
         });
         self.world.check_violations();
-        self.announce(event, late);
+        self.announce(update);
     }
 }

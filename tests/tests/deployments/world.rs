@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc as Shared, Mutex, MutexGuard};
 use std::time::Duration;
 
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::PAUSE_MARK;
 use serde_json::Value;
+use stage::dms::{Arn, TaskStatus};
 use stage::dms::{Dms, Pace, Refusal, Throttle};
 use stage::stack::Stack;
 use tokio::time::sleep;
 
-use crate::plan::Nature;
+use crate::plan::{Dates, Nature};
 
 /// The names of the tasks that a call may stop; `None`: any.
 pub(crate) type Rights = Option<BTreeSet<String>>;
@@ -26,9 +25,6 @@ pub(crate) enum Wanted {
     Either(&'static str),
 }
 
-/// Why a task that an operator stopped may run.
-pub(crate) const DOUBT: &str = "whoever marked it died before DMS refused the stop";
-
 /// Why a task that broke may rest.
 pub(crate) const BROKEN: &str =
     "a task that failed, and that nobody paused, is resumed by the next deployment";
@@ -42,6 +38,10 @@ pub(crate) struct World {
     pub(crate) lag: Duration,
     /// Whether they say when a run began and ended.
     pub(crate) tells_dates: bool,
+    /// CloudFormation takes off a task's tags that aren't in the template, when it changes the task.
+    pub(crate) reconciles_tags: bool,
+    /// In a rollback DmsPost is given what it had before.
+    pub(crate) swaps_revisions: bool,
     state: Shared<Mutex<State>>,
 }
 
@@ -55,10 +55,10 @@ pub(crate) struct State {
     /// What each task replaced.
     pub(crate) replaced: BTreeMap<Arn, Arn>,
     pub(crate) wanted: BTreeMap<Arn, Wanted>,
-    /// Marked by a process that has not heard yet whether DMS stopped the task.
-    pub(crate) in_doubt: BTreeSet<Arn>,
-    /// The last attempt to take their marks off failed.
-    pub(crate) mark_stays: BTreeSet<Arn>,
+    /// What a deployment touches, from dms-pre's look until dms-post, or healing, has answered.
+    pub(crate) in_hand: BTreeSet<Arn>,
+    /// An operator has it rest while a rollback is continued, and starts it again where nobody else does.
+    pub(crate) rested: BTreeSet<Arn>,
     /// Started by an operator since DmsPre was called, or since the stack lists another task in their place.
     pub(crate) started_by_operator: BTreeSet<Arn>,
     /// Started by an operator while an operation was at work, at any time.
@@ -72,6 +72,8 @@ pub(crate) struct State {
     /// A start of theirs fails, or has failed.
     pub(crate) doomed: BTreeSet<Arn>,
     pub(crate) has_incidents: bool,
+    /// Sluice has joined the stack some minutes ago, and what stops may be stopped by the handlers of before.
+    pub(crate) has_just_joined: bool,
     pub(crate) violations_seen: usize,
     pub(crate) faults: Vec<String>,
     pub(crate) log: Vec<String>,
@@ -87,8 +89,12 @@ impl World {
             stop: seconds(nature.stop),
             ..Pace::default()
         });
-        if !nature.tells_dates {
+        let tells_dates = nature.dates != Dates::Untold;
+        if !tells_dates {
             dms.tells_no_dates();
+        }
+        if nature.dates == Dates::Moved {
+            dms.moves_dates();
         }
         if nature.throttled > 0 {
             dms.throttles(Throttle::documented(f64::from(nature.throttled) / 100.0));
@@ -97,7 +103,9 @@ impl World {
             dms,
             stack: Stack::new("REVIEW_IN_PROGRESS"),
             lag,
-            tells_dates: nature.tells_dates,
+            tells_dates,
+            reconciles_tags: nature.reconciles_tags,
+            swaps_revisions: nature.swaps_revisions,
             state: Shared::default(),
         }
     }
@@ -164,11 +172,30 @@ impl World {
     }
 
     pub(crate) fn is_marked(&self, arn: &Arn) -> bool {
-        self.dms.tags(arn).contains_key(PAUSE_MARK)
+        self.dms.is_marked(arn)
+    }
+
+    pub(crate) fn rolls_back(&self) -> bool {
+        self.stack.status() == "UPDATE_ROLLBACK_IN_PROGRESS"
+    }
+
+    /// A rollback begins that stops nothing: as if operators had started what runs, or comes to run.
+    pub(crate) fn nobody_pauses(&self) {
+        let tasks: Vec<Arn> = self.tasks().into_iter().map(|(_, arn)| arn).collect();
+        self.state().started_by_operator.extend(tasks);
+    }
+
+    /// Healing has looked at what is paused, and all of that runs.
+    pub(crate) fn healed(&self) {
+        let is_over = !self.stack.is_in_progress() && self.stack.status() != "UPDATE_ROLLBACK_FAILED";
+        if is_over && !self.state().has_just_joined {
+            self.state().in_hand.clear();
+        }
     }
 
     /// A call that CloudFormation makes: it is patient.
     pub(crate) async fn call(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        sleep(Duration::from_millis(50)).await;
         loop {
             match self.dms.call(operation, input) {
                 Err(refusal) if refusal == Refusal::throttled() => {

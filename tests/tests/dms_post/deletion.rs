@@ -1,8 +1,8 @@
 //! The Delete of dms-post.
 
 use custom_resource::Resource;
-use replication::task::TaskStatus;
-use replication::tasks::{Start, Tasks};
+use serde_json::json;
+use stage::dms::TaskStatus;
 use stage::request;
 
 use super::Scene;
@@ -41,7 +41,7 @@ async fn a_create_that_is_cancelled_while_it_waits_starts_nothing_any_more() {
     };
     let (created, ()) = tokio::join!(scene.deploy(), cancelled);
     let reason = format!("{:#}", created.unwrap_err());
-    assert!(reason.contains("it is not started, since the stack is ROLLBACK_IN_PROGRESS"), "{reason}");
+    assert!(reason.contains("the stack is ROLLBACK_IN_PROGRESS by now"), "{reason}");
     assert_eq!(scene.status(), TaskStatus::Ready);
 }
 
@@ -51,7 +51,10 @@ async fn a_task_that_a_cancelled_create_starts_late_is_stopped_when_the_stack_go
     scene.stack.becomes("ROLLBACK_IN_PROGRESS");
     let cancelled = async {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        scene.dms.start(&scene.orders, &Start::First).await.unwrap();
+        let start = json!({
+            "ReplicationTaskArn": scene.orders.as_str(), "StartReplicationTaskType": "start-replication",
+        });
+        scene.dms.call("StartReplicationTask", &start).unwrap();
     };
     let handler = scene.handler();
     let (deleted, ()) = tokio::join!(handler.delete(request::decoded(())), cancelled);

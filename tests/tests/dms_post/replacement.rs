@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use replication::change::ResourceChange;
-use replication::task::{Arn, TaskStatus};
 use serde_json::json;
+use stage::dms::{Arn, TaskStatus};
+use stage::stack::ResourceChange;
 use stage::stack::modified;
 
 use super::{Scene, TASK};

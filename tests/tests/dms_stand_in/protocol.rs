@@ -7,7 +7,7 @@ use aws_sdk_databasemigration::types::{
     Filter, MigrationTypeValue, ReplicationEndpointTypeValue, StartReplicationTaskTypeValue, Tag,
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use replication::task::{Arn, TaskStatus};
+use stage::dms::{Arn, TaskStatus};
 use stage::dms::{Dms, DmsServer, Pace, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,16 +1,10 @@
 //! Endpoints, connections, instances and subnet groups, and what a task is created with, on a paused clock.
 
-use replication::task::TaskStatus;
-use replication::tasks::{Start, Tasks, TasksError};
 use serde_json::{Value, json};
-use stage::dms::{Dms, Pace, Refusal};
+use stage::dms::{Dms, Pace, TaskStatus};
 use tokio::time::advance;
 
-fn refused(answer: Result<Value, Refusal>, code: &str) -> String {
-    let refusal = answer.unwrap_err();
-    assert_eq!(refusal.code, code, "{}", refusal.message);
-    refusal.message
-}
+use super::client::{INVALID_STATE, RESUME, connections, refused, start, test_connection};
 
 #[tokio::test(start_paused = true)]
 async fn a_task_starts_only_when_both_endpoints_have_been_reached_from_its_instance() {
@@ -18,18 +12,16 @@ async fn a_task_starts_only_when_both_endpoints_have_been_reached_from_its_insta
     let wiring = dms.add_wiring("w");
     let task = dms.add_wired_task("orders", TaskStatus::Stopped, "cdc", &wiring);
     dms.forget_connections(&wiring.target);
-    let why = dms.start(&task, &Start::Resume).await.unwrap_err();
-    assert!(
-        matches!(&why, TasksError::InvalidState(why) if why.starts_with("Test connection for replication instance"))
-    );
+    let why = refused(start(&dms, &task, RESUME), INVALID_STATE);
+    assert!(why.starts_with("Test connection for replication instance"), "{why}");
 
-    dms.test_connection(&wiring.target, &wiring.instance).await.unwrap();
-    dms.start(&task, &Start::Resume).await.unwrap_err();
-    let again = dms.test_connection(&wiring.target, &wiring.instance).await;
-    assert!(matches!(again, Err(TasksError::InvalidState(why)) if why.ends_with("already being tested")));
+    test_connection(&dms, &wiring.target, &wiring.instance).unwrap();
+    start(&dms, &task, RESUME).unwrap_err();
+    let why = refused(test_connection(&dms, &wiring.target, &wiring.instance), INVALID_STATE);
+    assert!(why.ends_with("already being tested"), "{why}");
 
     advance(Pace::default().connection_test).await;
-    dms.start(&task, &Start::Resume).await.unwrap();
+    start(&dms, &task, RESUME).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,19 +29,19 @@ async fn an_endpoint_that_can_not_be_reached_says_why() {
     let dms = Dms::default();
     let wiring = dms.add_wiring("w");
     dms.unreachable(&wiring.source, "Access denied for user 'dms'");
-    dms.test_connection(&wiring.source, &wiring.instance).await.unwrap();
+    test_connection(&dms, &wiring.source, &wiring.instance).unwrap();
     let endpoints = [wiring.source.clone()];
     // A description trails what is.
     advance(Pace::default().lag).await;
-    assert_eq!(dms.connections(&endpoints).await.unwrap()[0].status, "testing");
+    assert_eq!(connections(&dms, &endpoints).unwrap()[0]["Status"], "testing");
     advance(Pace::default().connection_test).await;
-    let connection = dms.connections(&endpoints).await.unwrap().remove(0);
-    assert_eq!(connection.status, "failed");
-    assert_eq!(connection.last_failure.as_deref(), Some("Access denied for user 'dms'"));
+    let tested = connections(&dms, &endpoints).unwrap();
+    assert_eq!(tested[0]["Status"], "failed");
+    assert_eq!(tested[0]["LastFailureMessage"], "Access denied for user 'dms'");
     dms.reachable(&wiring.source);
-    dms.test_connection(&wiring.source, &wiring.instance).await.unwrap();
+    test_connection(&dms, &wiring.source, &wiring.instance).unwrap();
     advance(Pace::default().connection_test + Pace::default().lag).await;
-    assert_eq!(dms.connections(&endpoints).await.unwrap()[0].status, "successful");
+    assert_eq!(connections(&dms, &endpoints).unwrap()[0]["Status"], "successful");
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,9 +53,8 @@ async fn an_endpoint_modified_under_a_running_task_is_a_violation_and_tested_aga
     dms.call("ModifyEndpoint", &input).unwrap();
     assert_eq!(dms.violations(), ["endpoint w-source modified while task orders ran"]);
     advance(Pace::default().lag).await;
-    let connections = dms.connections(&[wiring.source, wiring.target]).await.unwrap();
-    let statuses: Vec<_> = connections.iter().map(|it| it.status.as_str()).collect();
-    assert_eq!(statuses, ["testing", "successful"]);
+    let found = connections(&dms, &[wiring.source, wiring.target]).unwrap();
+    assert_eq!([&found[0]["Status"], &found[1]["Status"]], ["testing", "successful"]);
     assert_eq!(dms.status(&task), Some(TaskStatus::Running));
 }
 
@@ -189,4 +180,48 @@ async fn two_tasks_can_not_have_one_name_until_the_first_is_gone() {
     advance(pace.delete).await;
     let second = dms.call(create, &input).unwrap();
     assert_ne!(second["ReplicationTask"]["ReplicationTaskArn"], first.as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_is_put_on_read_by_its_resource_and_taken_off_by_its_key() {
+    let dms = Dms::default();
+    let [orders, users] = ["orders", "users"].map(|name| dms.add_task(name, TaskStatus::Running));
+    let listed = || {
+        let both = json!({ "ResourceArnList": [orders.as_str(), users.as_str()] });
+        dms.call("ListTagsForResource", &both).unwrap()["TagList"].clone()
+    };
+    let of_orders = |more: Value| {
+        let mut input = json!({ "ResourceArn": orders.as_str() });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    let take_off = of_orders(json!({ "TagKeys": ["team"] }));
+    dms.call("RemoveTagsFromResource", &take_off).unwrap();
+    assert_eq!(listed(), json!([]));
+    let put_on =
+        of_orders(json!({ "Tags": [{ "Key": "team", "Value": "shop" }, { "Key": "k", "Value": "v" }] }));
+    dms.call("AddTagsToResource", &put_on).unwrap();
+    let tag = |key: &str, value: &str| json!({ "ResourceArn": orders.as_str(), "Key": key, "Value": value });
+    assert_eq!(listed(), json!([tag("k", "v"), tag("team", "shop")]));
+    dms.call("RemoveTagsFromResource", &take_off).unwrap();
+    assert_eq!(listed(), json!([tag("k", "v")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_takes_no_eleventh_tag() {
+    let dms = Dms::default();
+    let orders = dms.add_task("orders", TaskStatus::Running);
+    let add = |keys: std::ops::Range<u8>| {
+        let tags: Vec<_> = keys.map(|n| json!({ "Key": format!("k{n}"), "Value": "v" })).collect();
+        dms.call("AddTagsToResource", &json!({ "ResourceArn": orders.as_str(), "Tags": tags }))
+    };
+    add(0..9).unwrap();
+    let why = refused(add(9..11), "InvalidParameterValueException");
+    assert!(why.contains("no more than 10 tags"), "{why}");
+    assert_eq!(dms.tags(&orders).len(), 9);
+    add(9..10).unwrap();
+    refused(add(10..11), "InvalidParameterValueException");
+    // One that is there gets another value.
+    add(0..10).unwrap();
+    assert_eq!(dms.tags(&orders).len(), 10);
 }

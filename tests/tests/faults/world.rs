@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::Tasks;
 use serde_json::{Value, json};
+use stage::aws::{self, Aws};
 use stage::callback::Callback;
-use stage::dms::{Dms, DmsServer, Pace};
+use stage::dms::{Arn, TaskStatus};
+use stage::dms::{Dms, Pace};
 use stage::gate::{Gate, Way};
 use stage::http::Server;
 use stage::lambda::{self, Function};
 use stage::mysql::MysqlServer;
 use stage::request;
 use stage::secrets::{Secret, SecretsManager};
-use stage::stack::{self, STACK, Stack};
+use stage::stack::{STACK, Stack};
 use tokio::process::Command;
 
 use super::fault::{Fault, Neighbour, What};
@@ -56,7 +56,7 @@ pub(super) struct World {
     inside_dms: Dms,
     properties: Value,
     // What keeps the neighbours alive.
-    _neighbours: (Server, DmsServer, SecretsManager),
+    _neighbours: (Server, SecretsManager),
     folder: tempfile::TempDir,
 }
 
@@ -64,14 +64,13 @@ impl World {
     pub(super) async fn with(case: Case, mysql: &MysqlServer) -> Self {
         let stack = Stack::new("UPDATE_IN_PROGRESS");
         let dms = Dms::new(pace(case.fault));
-        let task = task(&dms, case.resource).await;
+        let task = task(&dms, case.resource);
         stack.has("Orders", &task);
         let callback = Callback::start().await.unwrap();
         if let What::Status(status) = case.fault.what {
             callback.answers([status]);
         }
-        let cloudformation = stack::serve(stack).await.unwrap();
-        let dms_server = DmsServer::start(dms.clone()).await.unwrap();
+        let aws = aws::serve(Aws::new(&dms, &stack)).await.unwrap();
         let secrets = SecretsManager::start().await.unwrap();
         let gate = |neighbour, to: &str| Gate::before(to, ways(&case, neighbour)).unwrap();
         let database = gate(Neighbour::Database, &format!("{}:{}", mysql.host(), mysql.port()));
@@ -80,15 +79,15 @@ impl World {
         secrets.keep(SECRET, Secret::Text(secret.to_string()));
         Self {
             way_back: gate(Neighbour::Callback, endpoint(&callback)),
-            cloudformation: gate(Neighbour::CloudFormation, cloudformation.endpoint()),
-            dms: gate(Neighbour::Dms, dms_server.endpoint()),
+            cloudformation: gate(Neighbour::CloudFormation, aws.endpoint()),
+            dms: gate(Neighbour::Dms, aws.endpoint()),
             secrets_manager: gate(Neighbour::SecretsManager, secrets.endpoint()),
             properties: properties(&case, mysql),
             case,
             callback,
             database,
             inside_dms: dms,
-            _neighbours: (cloudformation, dms_server, secrets),
+            _neighbours: (aws, secrets),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -202,10 +201,10 @@ fn pace(fault: &Fault) -> Pace {
 }
 
 /// A task that gives the function something to do.
-async fn task(dms: &Dms, resource: &str) -> Arn {
+fn task(dms: &Dms, resource: &str) -> Arn {
     if resource == "DmsPost" {
         let orders = dms.add_task("orders", TaskStatus::Stopped);
-        dms.mark(&orders, "r-1").await.unwrap();
+        dms.mark(&orders, "r-1");
         orders
     } else {
         dms.add_task("orders", TaskStatus::Running)

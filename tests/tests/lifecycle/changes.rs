@@ -1,10 +1,8 @@
 //! Updates of a stack with several tasks: who is paused, and who is not.
 
-use replication::task::TaskStatus::{
-    Creating, Deleting, Modifying, Ready, Running, Starting, Stopped, Stopping,
-};
 use serde_json::json;
 use stage::dms::StartType;
+use stage::dms::TaskStatus::{Creating, Deleting, Modifying, Ready, Running, Starting, Stopped, Stopping};
 use stage::play::mappings;
 
 use crate::shared::on_stage;

@@ -1,30 +1,17 @@
 //! Updates that fail at a task: CloudFormation never comes to DmsPost, and the event at the stack's end heals.
 
-use replication::task::TaskStatus::{Creating, Modifying, Ready, Running, Starting, Stopped, Stopping};
 use serde_json::json;
 use stage::cloud::stacks::Failure;
+use stage::dms::TaskStatus::{Creating, Modifying, Ready, Running, Starting, Stopped, Stopping};
 use stage::play::mappings;
 
 use crate::shared::on_stage;
-use crate::stream::Stream;
-
-/// DMS wants at least one rule. CloudFormation doesn't know.
-const REFUSED: &str = r#"{"rules": []}"#;
+use crate::stream::{REFUSED, Stream};
 
 #[test]
 fn after_a_rollback_all_that_was_paused_runs_again() {
     on_stage(async |stage| {
-        let mut stream = Stream::new(stage, "undone");
-        stream.add_task("Other");
-        // The one that fails comes second.
-        stream.resource("Other")["DependsOn"] = json!(["DmsPre", "ReplicationTask"]);
-        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
-        let task = stream.task("ReplicationTask").await;
-        let other = stream.task("Other").await;
-
-        *stream.property("ReplicationTask", "TableMappings") = json!(mappings("examples"));
-        *stream.property("Other", "TableMappings") = json!(REFUSED);
-        assert_eq!(stream.deploy().await, "UPDATE_ROLLBACK_COMPLETE");
+        let (mut stream, [task, other]) = Stream::rolled_back(stage, "undone").await;
         stream.happened(&[
             ("DmsPre", "UPDATE_COMPLETE"),
             ("ReplicationTask", "UPDATE_COMPLETE"),

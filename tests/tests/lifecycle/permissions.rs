@@ -12,12 +12,24 @@ use crate::stream::Stream;
 /// Actions that Lambda needs in the role's name. It is not asked for them here.
 const FOR_LAMBDA: [&str; 3] = ["logs:CreateLogStream", "logs:PutLogEvents", "lambda:InvokeFunction"];
 
-/// What no life without faults leads to, and when it is called. `template/permissions.rs` plays these.
-const IN_FAULTS: [(&str, &str, &str); 1] = [(
-    "DmsPreRole",
-    "dms:RemoveTagsFromResource",
-    "the task ended by itself before it could be stopped: its mark comes off again",
-)];
+/// What no life without faults leads to, and when it is called. `template/permissions.rs` and `tags.rs` play these.
+const IN_FAULTS: [(&str, &str, &str); 3] = [
+    (
+        "DmsPreRole",
+        "dms:RemoveTagsFromResource",
+        "a task has ten tags, the mark of an earlier request among them, which gives way",
+    ),
+    (
+        "DmsPostRole",
+        "dms:AddTagsToResource",
+        "a task has lost its mark: it gets another one before it is started",
+    ),
+    (
+        "DmsPostRole",
+        "cloudformation:DescribeStackEvents",
+        "a task rests without a mark after a failed update: healing compares DMS's dates with the stack's",
+    ),
+];
 
 #[test]
 fn the_roles_allow_what_is_called_in_a_stacks_life_and_nothing_else() {

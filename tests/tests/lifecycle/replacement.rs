@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use replication::task::Arn;
-use replication::task::TaskStatus::{
+use serde_json::json;
+use stage::dms::Arn;
+use stage::dms::TaskStatus::{
     Creating, Deleting, Failed, Modifying, Ready, Running, Starting, Stopped, Stopping,
 };
-use serde_json::json;
 use stage::dms::{Dms, StartType};
 use stage::play::mappings;
 use tokio::task::JoinHandle;

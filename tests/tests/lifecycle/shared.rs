@@ -28,11 +28,26 @@ struct Shared {
 /// Plays a case. Whoever comes first sets the stage, whoever goes last takes it down, also in a panic.
 pub(crate) fn on_stage(case: impl AsyncFnOnce(&Stage)) {
     static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+    play(&SHARED, Cloud::start_at(pace()), case);
+}
+
+/// Plays a case on a stage of its own kind: CloudFormation takes tags off a task that it updates, unless the template has
+/// them.
+pub(crate) fn where_tags_are_reconciled(case: impl AsyncFnOnce(&Stage)) {
+    static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+    play(&SHARED, Cloud::start_that_reconciles_tags(pace()), case);
+}
+
+fn play(
+    shared: &Mutex<Weak<Shared>>,
+    cloud: impl Future<Output = anyhow::Result<Cloud>>,
+    case: impl AsyncFnOnce(&Stage),
+) {
     let shared = {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
             let runtime = Runtime::new().unwrap();
-            let stage = runtime.block_on(set());
+            let stage = runtime.block_on(set(cloud));
             let new = Arc::new(Shared { stage, runtime });
             *shared = Arc::downgrade(&new);
             new
@@ -41,8 +56,8 @@ pub(crate) fn on_stage(case: impl AsyncFnOnce(&Stage)) {
     shared.runtime.block_on(case(&shared.stage));
 }
 
-async fn set() -> Stage {
-    let cloud = Cloud::start_at(pace()).await.unwrap();
+async fn set(cloud: impl Future<Output = anyhow::Result<Cloud>>) -> Stage {
+    let cloud = cloud.await.unwrap();
     let template = cloud.package("stream.yaml").await.unwrap();
     let mut parameters = cloud.network("network").await.unwrap();
     // Nobody looks into the database here.

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_cloudformation::types::StackResourceDetail;
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use stage::cloud::Cloud;
 use stage::cloud::stacks::{ChangeSet, Failure, Sight, Watch};
-use stage::dms::Dms;
+use stage::dms::{Arn, Dms, Event, TaskStatus};
 use stage::play::mappings;
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +18,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// A stack made from `cfn/stream.yaml`.
 pub(crate) struct Stream<'a> {
     pub(crate) dms: &'a Dms,
-    cloud: &'a Cloud,
+    pub(crate) cloud: &'a Cloud,
     name: &'static str,
     template: Value,
     parameters: BTreeMap<&'static str, String>,
@@ -29,6 +27,9 @@ pub(crate) struct Stream<'a> {
     /// What was seen since the last operation began.
     sights: Vec<Sight>,
 }
+
+/// Mappings that DMS refuses.
+pub(crate) const REFUSED: &str = r#"{"rules": []}"#;
 
 impl<'a> Stream<'a> {
     /// One that is not there yet. No name may end like another one's.
@@ -46,6 +47,20 @@ impl<'a> Stream<'a> {
     }
 
     /// A resource of the template, to be changed; null where there is none.
+    /// A stack with two tasks, the second of which is changed after the first one and in a way that DMS refuses: it wants at
+    /// least one rule, which CloudFormation doesn't know. Both tasks, and the stack after its update was rolled back.
+    pub(crate) async fn rolled_back(stage: &'a Stage, name: &'static str) -> (Self, [Arn; 2]) {
+        let mut stream = Self::new(stage, name);
+        stream.add_task("Other");
+        stream.resource("Other")["DependsOn"] = json!(["DmsPre", "ReplicationTask"]);
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let tasks = [stream.task("ReplicationTask").await, stream.task("Other").await];
+        *stream.property("ReplicationTask", "TableMappings") = json!(mappings("examples"));
+        *stream.property("Other", "TableMappings") = json!(REFUSED);
+        assert_eq!(stream.deploy().await, "UPDATE_ROLLBACK_COMPLETE");
+        (stream, tasks)
+    }
+
     pub(crate) fn resource(&mut self, name: &str) -> &mut Value {
         &mut self.template["Resources"][name]
     }
@@ -159,7 +174,7 @@ impl<'a> Stream<'a> {
 
     /// Whether a task carries the mark of a pause.
     pub(crate) fn is_marked(&self, task: &Arn) -> bool {
-        self.dms.tags(task).contains_key(PAUSE_MARK)
+        self.dms.is_marked(task)
     }
 
     /// Waits until tasks run without a mark, though the stack's operation is over, and until the healing event's call has
@@ -169,14 +184,31 @@ impl<'a> Stream<'a> {
         let text = format!("the stack is {status}, and {count} tasks are still paused");
         self.said("DmsPost", &text).await;
         for task in tasks {
-            self.reaches(task, TaskStatus::Running).await;
-            let unmarked = async {
-                while self.is_marked(task) {
-                    sleep(POLL).await;
-                }
-            };
-            patiently("the mark's removal", unmarked).await;
+            self.runs(task).await;
         }
+    }
+
+    /// Waits until a task runs without a mark.
+    pub(crate) async fn runs(&self, task: &Arn) {
+        self.reaches(task, TaskStatus::Running).await;
+        let unmarked = async {
+            while self.is_marked(task) {
+                sleep(POLL).await;
+            }
+        };
+        patiently("the mark's removal", unmarked).await;
+    }
+
+    /// What was done to a task, by whoever it was, in DMS's words for it.
+    pub(crate) fn done_to(&self, task: &Arn) -> Vec<String> {
+        let history = self.dms.history().into_iter();
+        let calls = history.filter_map(|entry| match entry.event {
+            Event::Call { operation, subject, refused: None } if subject.as_ref() == Some(task) => {
+                Some(operation)
+            }
+            _ => None,
+        });
+        calls.filter(|it| !it.starts_with("Describe") && !it.starts_with("List")).collect()
     }
 
     /// Waits until a function has said this in the last operation, or after it: its log may come late.

@@ -3,12 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::PAUSE_MARK;
 use serde_json::{Value, json};
 use stage::cloud::stacks::{Sight, Watch};
 use stage::cloud::{BUCKET, Cloud, root, tool};
 use stage::dms::Pace;
+use stage::dms::{Arn, TaskStatus};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
@@ -175,9 +174,7 @@ impl Operator {
     /// Waits until a task runs and carries no mark.
     pub(crate) async fn runs(&self, task: &Arn) {
         let until = Instant::now() + Duration::from_secs(60);
-        while self.cloud.dms.status(task) != Some(TaskStatus::Running)
-            || self.cloud.dms.tags(task).contains_key(PAUSE_MARK)
-        {
+        while self.cloud.dms.status(task) != Some(TaskStatus::Running) || self.cloud.dms.is_marked(task) {
             assert!(Instant::now() < until, "{}", self.cloud.log());
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

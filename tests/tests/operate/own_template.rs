@@ -1,8 +1,8 @@
 //! The example of a template of one's own: somebody has the stack already, brings Sluice into it, and goes on.
 
-use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
 use stage::dms::StartType;
+use stage::dms::{Arn, TaskStatus};
 
 use crate::operator::{Operator, assert_says, assert_silent_about};
 

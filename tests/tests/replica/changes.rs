@@ -1,7 +1,7 @@
 //! What becomes of changes while a task runs.
 
-use replication::task::TaskStatus;
 use serde_json::json;
+use stage::dms::TaskStatus;
 use stage::replica::binlog::Position;
 
 use crate::world::{STREAM, Wanted, World, distinct, rule, told};
@@ -158,7 +158,7 @@ async fn a_checkpoint_is_a_position_for_another_task() {
     world.call("DeleteReplicationTask", &json!({})).unwrap();
     assert_eq!(world.dms.checkpoint(&world.task), None);
     let arn = made["ReplicationTask"]["ReplicationTaskArn"].as_str().unwrap();
-    world.task = replication::task::Arn::new(arn);
+    world.task = stage::dms::Arn::new(arn);
     world.begin("start-replication", &json!({ "CdcStartPosition": checkpoint }));
     let rows = world.rows(2).await;
     let ids: Vec<_> = distinct(&rows).iter().map(|row| row["data"]["id"].clone()).collect();

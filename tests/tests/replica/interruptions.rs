@@ -1,8 +1,8 @@
 //! What is between a row and the stream: stops, crashes, refusals, and a log that is gone.
 
-use replication::task::TaskStatus;
 use serde_json::{Value, json};
 use stage::dms::StartType;
+use stage::dms::TaskStatus;
 
 use crate::world::{Wanted, World, distinct};
 

@@ -1,7 +1,7 @@
 //! Tasks that write the rows that are there, too.
 
-use replication::task::TaskStatus;
 use serde_json::json;
+use stage::dms::TaskStatus;
 
 use crate::world::{Wanted, World, distinct, told};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use replication::task::{Arn, TaskStatus};
 use serde_json::{Value, json};
+use stage::dms::{Arn, TaskStatus};
 use stage::dms::{Dms, Pace, Refusal};
 use stage::kinesis::Kinesis;
 use stage::mysql::{MysqlServer, Options};

@@ -10,6 +10,7 @@ use replication::post::DmsPostProperties;
 use replication::pre::DmsPreProperties;
 use replication::{DmsPost, DmsPre};
 use serde_json::{Value, json};
+use stage::aws::Aws;
 use stage::dms::Dms;
 use stage::mysql::{MysqlServer, Options};
 use stage::request;
@@ -179,10 +180,11 @@ async fn db_init(template: &Template) -> Attributes {
 async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
     let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
     let (stack, dms) = (Stack::new("CREATE_IN_PROGRESS"), Dms::default());
+    let aws = Aws::new(&dms, &stack).config();
     let pre = request::decoded(DmsPreProperties { deployment_id: "7".to_owned() });
     let post = request::decoded(DmsPostProperties { after: "r-1-0".to_owned() });
-    let pre = DmsPre::new(stack.clone(), dms.clone()).create(pre).await;
-    let post = DmsPost::new(stack, dms).create(post).await;
+    let pre = DmsPre::new(&aws).create(pre).await;
+    let post = DmsPost::new(&aws).create(post).await;
     for (template, resource, given) in [
         (&database, "DbInit", db_init(&database).await),
         (&stream, "DmsPre", pre.unwrap()),

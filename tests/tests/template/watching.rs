@@ -1,25 +1,13 @@
-//! What watches the stream: alarms, the rule for the task's events, the topic they all go to, and the dashboard.
+//! What watches the stream: alarms and the dashboard.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::document::{Template, list, text};
-use super::functions::{actions, statements};
 
-/// DMS's reasons for a task that rests because it was told to, or because it has done all that it was to do.
-const EXPECTED: [&str; 2] = ["NORMAL", "FULL_LOAD_ONLY_FINISHED"];
-
-/// DMS's reasons that somebody has to hear of.
-const UNEXPECTED: [&str; 5] = [
-    "RECOVERABLE_ERROR",
-    "FATAL_ERROR",
-    "STOPPED_DUE_TO_LOW_MEMORY",
-    "STOPPED_DUE_TO_LOW_DISK",
-    "EXPRESS_LICENSE_LIMITS_REACHED",
-];
-
-fn topic() -> Value {
+/// Where alarms and the task's events go.
+pub(crate) fn topic() -> Value {
     json!({ "Fn::If": ["CreatesAlarmTopic", { "Ref": "AlarmTopic" }, { "Ref": "AlarmTopicArn" }] })
 }
 
@@ -143,91 +131,28 @@ fn latency_is_an_alarm_on_both_sides_and_silence_does_not_switch_it_off() {
     }
 }
 
-#[test]
-fn the_events_of_a_task_that_fails_or_stops_by_itself_are_told_and_those_of_a_pause_are_not() {
-    let stream = Template::read("stream.yaml");
-    let rule = &stream.resource("TaskRule")["Properties"];
-    assert_eq!(rule["Targets"][0]["Arn"], topic());
-    let pattern = &rule["EventPattern"];
-    assert_eq!(pattern["source"], json!(["aws.dms"]));
-    assert_eq!(pattern["detail-type"], json!(["DMS Replication Task State Change"]));
-    assert_eq!(pattern["resources"], json!([{ "Ref": "ReplicationTask" }]));
-    assert_eq!(
-        pattern["detail"]["eventType"],
-        json!(["REPLICATION_TASK_FAILED", "REPLICATION_TASK_STOPPED"])
-    );
-    let but = &pattern["detail"]["detailMessage"][0]["anything-but"]["wildcard"];
-    let but: Vec<&str> = list(but).into_iter().filter_map(Value::as_str).collect();
-    let told = |reason: &str| {
-        let message = format!("Replication task has stopped. Stop Reason {reason}.");
-        !but.iter().any(|it| {
-            let inner = it.strip_prefix('*').and_then(|it| it.strip_suffix('*'));
-            message.contains(inner.unwrap())
-        })
+/// What an alarm watches that adds up one metric: the resources behind its metrics' first dimension.
+pub(crate) fn added_up<'a>(alarm: &'a Value, namespace: &str, metric: &str) -> BTreeSet<&'a str> {
+    let (expressions, stats): (Vec<_>, Vec<_>) =
+        list(&alarm["Metrics"]).into_iter().partition(|it| it.get("Expression").is_some());
+    assert_eq!(expressions.len(), 1);
+    assert_eq!(expressions[0]["Expression"], "SUM(METRICS())");
+    let of = |it: &'a Value| {
+        assert_eq!(it["ReturnData"], false);
+        let watched = &it["MetricStat"]["Metric"];
+        assert_eq!((&watched["Namespace"], &watched["MetricName"]), (&json!(namespace), &json!(metric)));
+        watched["Dimensions"][0]["Value"]["Ref"].as_str().unwrap()
     };
-    assert!(EXPECTED.iter().all(|reason| !told(reason)), "{but:?}");
-    assert!(UNEXPECTED.iter().all(|reason| told(reason)), "{but:?}");
-}
-
-#[test]
-fn the_events_message_is_one_text_of_values_that_are_named() {
-    let stream = Template::read("stream.yaml");
-    let transformer = &stream.resource("TaskRule")["Properties"]["Targets"][0]["InputTransformer"];
-    let template = text(&transformer["InputTemplate"]["Fn::Sub"]);
-    // What EventBridge is given has to be JSON, with the values in angle brackets.
-    let message: String = serde_json::from_str(&template).unwrap();
-    for (name, path) in transformer["InputPathsMap"].as_object().unwrap() {
-        assert!(message.contains(&format!("<{name}>")), "{message}");
-        assert!(path.as_str().unwrap().starts_with("$."), "{path}");
-    }
-    assert_eq!(message.matches('<').count(), 2, "{message}");
-}
-
-#[test]
-fn a_topic_of_the_stacks_own_takes_alarms_and_the_rules_events_and_nothing_else() {
-    let stream = Template::read("stream.yaml");
-    let policy = stream.resource("AlarmTopicPolicy");
-    assert_eq!(policy["Condition"], "CreatesAlarmTopic");
-    assert_eq!(stream.resource("AlarmTopic")["Condition"], policy["Condition"]);
-    let mut services = BTreeSet::new();
-    for statement in statements(&policy["Properties"]) {
-        assert_eq!(statement["Effect"], "Allow");
-        assert_eq!(actions(statement), ["sns:Publish"]);
-        assert_eq!(statement["Resource"], json!({ "Ref": "AlarmTopic" }));
-        let condition = statement["Condition"].as_object().unwrap();
-        let source = condition.values().find_map(|it| it.get("aws:SourceArn"));
-        services.insert(text(&statement["Principal"]["Service"]));
-        if statement["Principal"]["Service"] == "events.amazonaws.com" {
-            let rule = json!({ "Fn::GetAtt": ["TaskRule", "Arn"] });
-            assert_eq!(source, Some(&rule));
-        } else {
-            assert!(source.is_some(), "{statement}");
-        }
-    }
-    let expected = ["cloudwatch.amazonaws.com", "events.amazonaws.com"];
-    assert_eq!(services, expected.map(str::to_owned).into());
+    stats.into_iter().map(of).collect()
 }
 
 #[test]
 fn the_errors_of_every_function_are_an_alarm() {
     let stream = Template::read("stream.yaml");
     let alarm = &stream.resource("HandlerAlarm")["Properties"];
-    let (expressions, stats): (Vec<_>, Vec<_>) =
-        list(&alarm["Metrics"]).into_iter().partition(|it| it.get("Expression").is_some());
-    assert_eq!(expressions.len(), 1);
-    assert_eq!(expressions[0]["Expression"], "SUM(METRICS())");
-    let watched: BTreeSet<_> = stats
-        .iter()
-        .map(|it| {
-            assert_eq!(it["ReturnData"], false);
-            let metric = &it["MetricStat"]["Metric"];
-            assert_eq!(metric["Namespace"], "AWS/Lambda");
-            assert_eq!(metric["MetricName"], "Errors");
-            metric["Dimensions"][0]["Value"]["Ref"].as_str().unwrap()
-        })
-        .collect();
     let functions = stream.of_type("AWS::Lambda::Function");
-    assert_eq!(watched, functions.into_iter().map(|(name, _)| name).collect());
+    let functions: BTreeSet<_> = functions.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(added_up(alarm, "AWS/Lambda", "Errors"), functions);
 }
 
 #[test]
@@ -274,6 +199,7 @@ fn the_dashboard_is_json_that_shows_every_alarm_of_the_stack_and_every_function(
         "CDCLatencyTarget",
         "CDCThroughputRowsTarget",
         "MatchedEvents",
+        "FailedInvocations",
         "Invocations",
         "Errors",
         "Duration",

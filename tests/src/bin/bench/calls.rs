@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use replication::task::TaskStatus;
 use stage::dms::Pace;
+use stage::dms::TaskStatus;
 
 use crate::errand::{self, TIME};
 use crate::scene::Scene;

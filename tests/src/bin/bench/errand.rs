@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use replication::task::TaskStatus;
 use stage::dms::Pace;
+use stage::dms::TaskStatus;
 use stage::request;
 
 use crate::scene::Scene;
@@ -76,7 +76,7 @@ impl Errand {
         let scene = Scene::new(pace, tasks, self.tasks.clone(), self.is_touched).await?;
         scene.stack.becomes(self.stack);
         if self.is_marked {
-            scene.mark().await?;
+            scene.mark();
         }
         Ok(scene)
     }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use replication::task::TaskStatus;
 use stage::dms::Pace;
+use stage::dms::TaskStatus;
 use stage::lambda::Function;
 
 use crate::NAMES;

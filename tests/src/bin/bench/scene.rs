@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use replication::change::ResourceChange;
-use replication::task::{Arn, TaskStatus};
-use replication::tasks::Tasks;
 use serde_json::{Value, json};
+use stage::aws::{self, Aws};
 use stage::callback::Callback;
-use stage::dms::{Dms, DmsServer, Pace};
+use stage::dms::{Arn, TaskStatus};
+use stage::dms::{Dms, Pace};
 use stage::http::Server;
 use stage::lambda::Function;
 use stage::mysql::certificates::Authority;
 use stage::mysql::{MysqlServer, Options};
 use stage::secrets::{Secret, SecretsManager};
+use stage::stack::ResourceChange;
 use stage::stack::{self, Stack};
 use stage::tls::TlsFront;
 use stage::{lambda, request};
@@ -32,9 +32,9 @@ pub(crate) struct Scene {
     callback: Callback,
     database: Option<MysqlServer>,
     secrets: SecretsManager,
-    fronts: [TlsFront; 4],
+    fronts: [TlsFront; 3],
     folder: TempDir,
-    _servers: (Server, DmsServer),
+    _aws: Server,
 }
 
 impl Scene {
@@ -57,30 +57,18 @@ impl Scene {
         }
         stack.changes(if is_touched { changes } else { Vec::new() });
         let secrets = SecretsManager::start().await?;
-        let cloudformation = stack::serve(stack.clone()).await?;
-        let dms_server = DmsServer::start(dms.clone()).await?;
+        let aws = aws::serve(Aws::new(&dms, &stack)).await?;
         let callback = Callback::start().await?;
         let authority = Authority::new();
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
         let (to_answer, _) = callback.url().split_at("http://127.0.0.1:".len() + 5);
         let fronts = [
-            TlsFront::start(&authority, cloudformation.endpoint()).await?,
-            TlsFront::start(&authority, dms_server.endpoint()).await?,
+            TlsFront::start(&authority, aws.endpoint()).await?,
             TlsFront::start(&authority, secrets.endpoint()).await?,
             TlsFront::start(&authority, to_answer.trim_end_matches('/')).await?,
         ];
-        Ok(Self {
-            dms,
-            stack,
-            tasks,
-            callback,
-            database: None,
-            secrets,
-            fronts,
-            folder,
-            _servers: (cloudformation, dms_server),
-        })
+        Ok(Self { dms, stack, tasks, callback, database: None, secrets, fronts, folder, _aws: aws })
     }
 
     /// With a database server, and the secrets of its two users.
@@ -95,20 +83,18 @@ impl Scene {
     }
 
     /// Puts the pause mark on all tasks.
-    pub(crate) async fn mark(&self) -> anyhow::Result<()> {
+    pub(crate) fn mark(&self) {
         for task in &self.tasks {
-            self.dms.mark(task, "r-1").await?;
+            self.dms.mark(task, "r-1");
         }
-        Ok(())
     }
 
     /// Starts a function here.
     pub(crate) async fn start(&self, name: &str) -> anyhow::Result<Function> {
         let ca = self.folder.path().join("ca.pem");
-        let [cloudformation, dms, secrets, _] = &self.fronts;
+        let [aws, secrets, _] = &self.fronts;
         let environment = [
-            ("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.endpoint()),
-            ("AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", dms.endpoint()),
+            ("AWS_ENDPOINT_URL", aws.endpoint()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
             ("SSL_CERT_FILE", path(&ca)),
         ];

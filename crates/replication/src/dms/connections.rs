@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::stream::{StreamExt, iter};
+use futures::stream::{StreamExt, TryStreamExt, iter};
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::apply::CONCURRENCY;
+use super::{Connection, Dms, Sent};
+use crate::look::Operation;
+use crate::settle::CONCURRENCY;
 use crate::task::{Arn, Task};
-use crate::tasks::{Connection, Tasks, TasksError};
 
 /// An endpoint and the instance it is reached from.
 type Route = (Arn, Arn);
@@ -22,6 +23,8 @@ const LAG: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub(crate) struct Connections {
     asked: HashMap<Route, Asked>,
+    /// Those whose test is to be made once more.
+    doubted: BTreeSet<Route>,
 }
 
 /// A test that we asked for.
@@ -47,9 +50,13 @@ pub(crate) enum Readiness {
 impl Connections {
     /// Reads the connections of these tasks, once for all, and has those tested that aren't: for each task, whether it may
     /// be started.
-    pub(crate) async fn check<T: Tasks>(
+    ///
+    /// # Errors
+    /// If the connections can't be read, or the operation on the stack isn't what it was.
+    pub(crate) async fn check(
         &mut self,
-        dms: &T,
+        dms: &Dms,
+        operation: &Operation,
         tasks: &[Task],
     ) -> anyhow::Result<Vec<Readiness>> {
         let endpoints: BTreeSet<&Arn> = tasks.iter().flat_map(|task| [&task.source, &task.target]).collect();
@@ -71,7 +78,7 @@ impl Connections {
                 }
             }
         }
-        readiness.extend(self.test(dms, untested).await);
+        readiness.extend(self.test(dms, operation, untested).await?);
         let worst = |task: &Task| {
             let both = routes(task).map(|route| readiness.get(&route).cloned().unwrap_or(Readiness::Testing));
             let [source, target] = both;
@@ -84,12 +91,9 @@ impl Connections {
         Ok(tasks.iter().map(worst).collect())
     }
 
-    /// Has the connections of these tasks tested again: DMS says that they are not, whatever it reports.
-    pub(crate) async fn test_again<T: Tasks>(&mut self, dms: &T, tasks: &[Task]) {
-        let routes: BTreeSet<Route> = tasks.iter().flat_map(routes).collect();
-        let routes = routes.into_iter().map(|it| (it, "successful".to_owned()));
-        // A test that can't even be asked for is asked for again, and then counts, once its task is due again.
-        self.test(dms, routes.collect()).await;
+    /// DMS refuses to start this task for want of tests, whatever it reports: they are to be made once more.
+    pub(crate) fn doubt(&mut self, task: &Task) {
+        self.doubted.extend(routes(task));
     }
 
     /// What DMS reports of a connection, as far as it is the present state; `None` if it has to be tested.
@@ -103,6 +107,7 @@ impl Connections {
         });
         match status {
             "testing" => Some(Readiness::Testing),
+            _ if self.doubted.contains(route) => None,
             "successful" if is_result => Some(Readiness::Ready),
             "failed" if is_result && has_asked => {
                 let why = connection
@@ -117,33 +122,37 @@ impl Connections {
     }
 
     /// Asks for tests, with the statuses that DMS reported before.
-    async fn test<T: Tasks>(&mut self, dms: &T, untested: Vec<(Route, String)>) -> Vec<(Route, Readiness)> {
+    async fn test(
+        &mut self,
+        dms: &Dms,
+        operation: &Operation,
+        untested: Vec<(Route, String)>,
+    ) -> anyhow::Result<Vec<(Route, Readiness)>> {
         let tests = untested.into_iter().map(|(route, before)| async move {
-            let asked = dms.test_connection(&route.0, &route.1).await;
-            (route, before, asked)
+            let sent = operation.send(|| dms.test_connection(&route.0, &route.1)).await?;
+            anyhow::Ok((route, before, sent))
         });
-        let tests: Vec<_> = iter(tests.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY).collect().await;
+        let tests: Vec<_> = tests.collect();
+        let tests: Vec<_> = iter(tests).buffer_unordered(CONCURRENCY).try_collect().await?;
         let mut readiness = Vec::new();
-        for (route, before, asked) in tests {
+        for (route, before, sent) in tests {
             let endpoint = &route.0;
-            let now = match asked {
-                Ok(()) => {
+            let now = match sent {
+                Sent::Taken => {
                     info!("testing the connection of endpoint {endpoint}");
                     Readiness::Testing
                 }
-                // Somebody tests it already.
-                Err(TasksError::InvalidState(_)) => Readiness::Testing,
-                Err(error) => Readiness::Failed(format!(
-                    "testing the connection of endpoint {endpoint}: {:#}",
-                    anyhow::Error::new(error)
-                )),
+                // Somebody tests it already, or we do.
+                Sent::NotNow(_) | Sent::Unsure(_) | Sent::Throttled => Readiness::Testing,
+                Sent::NotFound => Readiness::Failed(format!("DMS does not know endpoint {endpoint}")),
+                Sent::WrongStart(why) => Readiness::Failed(format!("testing endpoint {endpoint}: {why}")),
+                Sent::Denied(error) => Readiness::Failed(format!("testing endpoint {endpoint}: {error:#}")),
             };
-            let at = Instant::now();
-            let moved = false;
-            self.asked.insert(route.clone(), Asked { at, before, moved });
+            self.doubted.remove(&route);
+            self.asked.insert(route.clone(), Asked { at: Instant::now(), before, moved: false });
             readiness.push((route, now));
         }
-        readiness
+        Ok(readiness)
     }
 }
 

@@ -1,39 +1,29 @@
-//! What tests can arrange and ask, and the seam in process, on a paused clock.
+//! What tests can arrange and ask, on a paused clock.
 
 use std::time::Duration;
 
-use replication::task::{Arn, Task, TaskStatus};
-use replication::tasks::{Start, Tasks, TasksError};
 use serde_json::json;
-use stage::dms::{Dms, Pace, Refusal};
+use stage::dms::{Arn, Dms, Pace, Refusal, TaskStatus};
 use tokio::time::advance;
 
-async fn seen(dms: &Dms, task: &Arn) -> Task {
-    dms.describe(std::slice::from_ref(task)).await.unwrap().remove(0)
-}
+use super::client::{FIRST, INVALID_STATE, RESUME, dates, modify, refused, seen, start, stop, tasks};
 
 #[tokio::test(start_paused = true)]
 async fn the_dates_of_the_statistics_tell_the_runs_apart() {
     let (dms, pace) = (Dms::default(), Pace::default());
     let task = dms.add_task("orders", TaskStatus::Running);
-    let stats = || {
-        let input = json!({ "Filters": [{ "Name": "replication-task-arn", "Values": [task.as_str()] }] });
-        let answer = dms.call("DescribeReplicationTasks", &input).unwrap();
-        let stats = &answer["ReplicationTasks"][0]["ReplicationTaskStats"];
-        ["FreshStartDate", "StartDate", "StopDate"].map(|date| stats[date].as_f64())
-    };
-    let [fresh, start, stop] = stats();
-    assert_eq!((fresh, stop), (start, None));
+    let [fresh, started, stopped] = dates(&dms, &task);
+    assert_eq!((fresh, stopped), (started, None));
     advance(Duration::from_secs(60)).await;
-    dms.stop(&task).await.unwrap();
+    stop(&dms, &task).unwrap();
     advance(pace.stop + pace.lag).await;
-    let [_, _, stop] = stats();
-    assert!(stop > start);
-    dms.start(&task, &Start::Resume).await.unwrap();
+    let [_, _, stopped] = dates(&dms, &task);
+    assert!(stopped > started);
+    start(&dms, &task, RESUME).unwrap();
     advance(pace.lag).await;
-    let [still_fresh, resumed, no_stop] = stats();
+    let [still_fresh, resumed, no_stop] = dates(&dms, &task);
     assert_eq!((still_fresh, no_stop), (fresh, None));
-    assert!(resumed > stop);
+    assert!(resumed > stopped);
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,10 +32,10 @@ async fn a_task_can_stay_in_a_status_that_nobody_knows() {
     let task = dms.add_task("orders", TaskStatus::Running);
     dms.stays(&task, "upgrading");
     advance(Duration::from_secs(3_600)).await;
-    assert_eq!(seen(&dms, &task).await.status, TaskStatus::Unknown("upgrading".to_owned()));
-    assert!(matches!(dms.stop(&task).await, Err(TasksError::InvalidState(_))));
+    assert_eq!(seen(&dms, &task).status, TaskStatus::Unknown("upgrading".to_owned()));
+    refused(stop(&dms, &task), INVALID_STATE);
     dms.becomes(&task, TaskStatus::Running);
-    dms.stop(&task).await.unwrap();
+    stop(&dms, &task).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +49,7 @@ async fn a_task_added_in_transit_goes_on_by_itself() {
     ] {
         let dms = Dms::default();
         let task = dms.add_task("orders", status.clone());
-        assert_eq!(seen(&dms, &task).await.status, status);
+        assert_eq!(seen(&dms, &task).status, status);
         advance(Duration::from_secs(60)).await;
         assert_eq!(dms.status(&task), rest);
     }
@@ -70,35 +60,65 @@ async fn what_is_told_to_fail_fails_once_and_with_that_error() {
     let dms = Dms::default();
     let task = dms.add_task("orders", TaskStatus::Running);
     dms.fail_next("StopReplicationTask", Refusal::throttled());
-    let throttled = dms.stop(&task).await.unwrap_err().to_string();
-    assert_eq!(throttled, "ThrottlingException: Rate exceeded");
-    dms.stop(&task).await.unwrap();
+    assert_eq!(stop(&dms, &task).unwrap_err().to_string(), "ThrottlingException: Rate exceeded");
+    stop(&dms, &task).unwrap();
     assert_eq!(dms.calls("StopReplicationTask"), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_that_do_not_exist_are_left_out_and_pages_are_followed() {
+async fn tasks_that_do_not_exist_are_left_out_and_every_page_leads_to_the_next() {
     let dms = Dms::default();
-    let mut tasks: Vec<_> =
+    let mut arns: Vec<_> =
         (0..250).map(|n| dms.add_task(&format!("task-{n}"), TaskStatus::Running)).collect();
-    tasks.push(Arn::new("arn:aws:dms:us-east-1:000000000000:task:NONE"));
-    assert_eq!(dms.describe(&tasks).await.unwrap().len(), 250);
-    assert_eq!(dms.calls("DescribeReplicationTasks"), 3);
-    assert!(dms.describe(&tasks[250..]).await.unwrap().is_empty());
-    assert!(dms.describe(&[]).await.unwrap().is_empty());
+    arns.push(Arn::new("arn:aws:dms:us-east-1:000000000000:task:NONE"));
+    let values: Vec<_> = arns.iter().map(Arn::as_str).collect();
+    let mut input = json!({ "Filters": [{ "Name": "replication-task-arn", "Values": values }] });
+    let mut sizes = Vec::new();
+    loop {
+        let page = dms.call("DescribeReplicationTasks", &input).unwrap();
+        sizes.push(page["ReplicationTasks"].as_array().unwrap().len());
+        let Some(marker) = page.get("Marker") else { break };
+        input["Marker"] = marker.clone();
+    }
+    assert_eq!(sizes, [100, 100, 50]);
+    refused(tasks(&dms, &arns[250..]), "ResourceNotFoundFault");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mark_is_put_on_read_and_taken_off() {
+async fn pause_marks_are_told_from_other_tags_and_come_off_together() {
     let dms = Dms::default();
     let task = dms.add_task("orders", TaskStatus::Running);
-    let tasks = std::slice::from_ref(&task);
-    assert!(dms.marks(tasks).await.unwrap().is_empty());
-    dms.unmark(&task).await.unwrap();
-    dms.mark(&task, "request-1").await.unwrap();
-    assert_eq!(dms.marks(tasks).await.unwrap()[&task], "request-1");
-    dms.unmark(&task).await.unwrap();
-    assert!(dms.marks(tasks).await.unwrap().is_empty());
+    let team = json!([{ "Key": "team", "Value": "shop" }]);
+    dms.call("AddTagsToResource", &json!({ "ResourceArn": task.as_str(), "Tags": team })).unwrap();
+    assert!(!dms.is_marked(&task));
+    dms.mark(&task, "r-1");
+    dms.mark(&task, "r-2");
+    assert_eq!(dms.marks(&task), ["sluice:paused-by:r-1", "sluice:paused-by:r-2"]);
+    dms.unmark(&task);
+    assert!(!dms.is_marked(&task));
+    assert_eq!(dms.tags(&task).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_moves_the_date_of_the_last_stop_where_that_is_asked_for() {
+    for moves in [false, true] {
+        let dms = Dms::default();
+        let task = dms.add_task("orders", TaskStatus::Stopped);
+        let fresh = dms.add_task("fresh", TaskStatus::Ready);
+        if moves {
+            dms.moves_dates();
+        }
+        let [_, started, stopped] = dates(&dms, &task);
+        advance(Duration::from_secs(60)).await;
+        modify(&dms, &task).unwrap();
+        let [_, same, moved] = dates(&dms, &task);
+        assert_eq!(same, started);
+        let by = moved.unwrap() - stopped.unwrap();
+        assert_eq!(by.round(), if moves { 60.0 } else { 0.0 });
+        // What never ran has no such date.
+        modify(&dms, &fresh).unwrap();
+        assert_eq!(dates(&dms, &fresh), [None; 3]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +128,7 @@ async fn the_history_tells_calls_and_true_statuses_in_order() {
     advance(Duration::from_secs(10)).await;
     dms.operator_stops(&task);
     advance(pace.stop).await;
-    dms.stop(&task).await.unwrap_err();
+    stop(&dms, &task).unwrap_err();
     let names: Vec<_> = dms.statuses(&task).into_iter().map(|(at, status)| (at.as_secs(), status)).collect();
     let expected = [(0, TaskStatus::Running), (10, TaskStatus::Stopping), (18, TaskStatus::Stopped)];
     assert_eq!(names, expected);
@@ -132,10 +152,10 @@ async fn a_task_added_at_rest_has_the_past_that_goes_with_it() {
     .enumerate()
     {
         let task = dms.add_task(&format!("task-{n}"), status.clone());
-        let added = seen(&dms, &task).await;
+        let added = seen(&dms, &task);
         assert_eq!((added.status, added.checkpoint.is_some()), (status, ran));
-        let how = if ran { Start::Resume } else { Start::First };
-        dms.start(&task, &how).await.unwrap();
+        let how = if ran { RESUME } else { FIRST };
+        start(&dms, &task, how).unwrap();
         let run = dms.runs(&task).pop().unwrap();
         assert!(!ran || run.from == added.checkpoint);
     }
@@ -147,7 +167,7 @@ async fn a_run_that_breaks_leaves_a_checkpoint_and_a_message() {
     let task = dms.add_task("orders", TaskStatus::Running);
     dms.fail_run(&task, "error 1236");
     advance(Pace::default().lag).await;
-    let broken = seen(&dms, &task).await;
+    let broken = seen(&dms, &task);
     assert_eq!(broken.status, TaskStatus::Failed);
     assert_eq!(broken.last_failure.as_deref(), Some("error 1236"));
     assert!(broken.checkpoint.is_some());
