@@ -50,7 +50,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One after the other, also under -j: the stream's stack is made from the database's outputs.
 .NOTPARALLEL:
 
-.PHONY: help setup account build examples test test-mysql demo chaos bench compare cloud lint package package-examples \
+.PHONY: help setup account build examples test test-mysql explore demo chaos bench compare cloud lint package package-examples \
   deploy deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -120,6 +120,9 @@ compare: setup functions ## Sluice against a plain template and common snippets;
 cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@cargo build --quiet --locked --package stage --bin cloud
 	@target/debug/cloud
+
+explore: ## every order in which handlers, CloudFormation and an operator can come (half an hour)
+	SLUICE_EXPLORE=all cargo test --locked --package stage --test schedules -- --nocapture
 
 lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, checkov, yamllint, ruff
 	cargo fmt --all --check
