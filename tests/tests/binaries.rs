@@ -8,6 +8,8 @@ mod db_init;
 mod dms_post;
 #[path = "binaries/dms_pre.rs"]
 mod dms_pre;
+#[path = "binaries/lost_calls.rs"]
+mod lost_calls;
 #[path = "binaries/refusals.rs"]
 mod refusals;
 #[path = "binaries/scale.rs"]
