@@ -50,7 +50,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One after the other, also under -j: the stream's stack is made from the database's outputs.
 .NOTPARALLEL:
 
-.PHONY: help setup account build examples test test-mysql explore demo chaos bench compare cloud lint package package-examples \
+.PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud lint package package-examples \
   deploy deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -98,31 +98,35 @@ test: setup functions ## everything: units, components, the real binaries, the l
 
 test-mysql: ## db-init and the engine behind DMS, on MySQL itself: the machine's, or one fetched into target/mysql, without root
 	@server=$$(tests/setup-mysql.sh mysql) && export SLUICE_MYSQLD="$$server" && set -x && \
-	  cargo test --locked --package stage --test db_init --test rds_stand_in --test replica -- --include-ignored
+	  cargo test --locked --package plays --test db_init --test rds_stand_in --test replica -- --include-ignored
+
+test-programs: setup functions ## what no test builds: the programs' own units, and a short run of chaos
+	cargo test --locked --package programs --lib
+	$(MAKE) --no-print-directory chaos SEED=77 ROUNDS=4
 
 demo: setup functions ## watch the stacks being created, updated, rolled back and deleted on this machine
-	@cargo build --quiet --locked --package stage --bin demo
+	@cargo build --quiet --locked --package programs --bin demo
 	@target/debug/demo
 
 bench: setup functions ## what the functions cost, next to an echo; writes docs/benchmark.md (Linux)
 	cargo lambda build --quiet --release --locked --package echo $(if $(filter arm64,$(HOST_ARCH)),--arm64,--x86-64)
-	@cargo build --quiet --locked --package stage --bin bench
+	@cargo build --quiet --locked --package programs --bin bench
 	@target/debug/bench
 
 chaos: setup functions ## random operations and trouble while rows are written (SEED=…, ROUNDS=10)
-	@cargo build --quiet --locked --package stage --bin chaos
+	@cargo build --quiet --locked --package programs --bin chaos
 	@target/debug/chaos
 
 compare: setup functions ## Sluice against a plain template and common snippets; writes docs/comparison.md (seven minutes)
-	@cargo build --quiet --locked --package stage --bin compare
+	@cargo build --quiet --locked --package programs --bin compare
 	@target/debug/compare
 
 cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
-	@cargo build --quiet --locked --package stage --bin cloud
+	@cargo build --quiet --locked --package programs --bin cloud
 	@target/debug/cloud
 
 explore: ## every order in which handlers, CloudFormation and an operator can come (half an hour)
-	SLUICE_EXPLORE=all cargo test --locked --package stage --test schedules -- --nocapture
+	SLUICE_EXPLORE=all cargo test --locked --package plays --test schedules -- --nocapture
 
 lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, checkov, yamllint, ruff
 	cargo fmt --all --check
@@ -180,7 +184,7 @@ destroy: $(VENV)/.ready ## delete the stacks, after saying what goes and what st
 	@$(OPERATE) destroy
 
 fault-table: setup functions ## play every fault, and write docs/faults.md anew
-	SLUICE_WRITE_DOCS=1 cargo test --locked --package stage --test faults
+	SLUICE_WRITE_DOCS=1 cargo test --locked --package plays --test faults
 
 rds-bundle: ## fetch Amazon's certificates for RDS anew, into the source of db-init
 	crates/db-init/data/refresh.sh

@@ -1,39 +1,28 @@
-//! The stage that Sluice is rehearsed on: stand-ins for what its handlers talk to, and the local cloud's driver.
-//!
-//! # Layout
-//! - What the handlers talk to: [`dms`] is the one model of DMS; [`stack`] is CloudFormation as they read it; [`aws`] brings
-//!   both to the SDK's client, in process or by a port, and lets things happen on the way; [`secrets`] is Secrets Manager; [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP
-//!   does so over [`http`], behind [`tls`] where somebody asks for it.
-//!   [`gate`] stands in anybody's way.
-//! - What the stream is made of: [`replica`] is the engine behind DMS, which moves real rows; [`kinesis`] stands in for
-//!   where they go; [`service`] is how both are called; [`traffic`] is who writes rows, who sees them, and the count.
-//! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
-//!   [`on_failure`] is what Lambda says of one that died.
-//! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`] is
-//!   what happens there, for the demo and the lifecycle test; [`chaos`] is random operations and random trouble;
-//!   [`compare`] is the same operations with Sluice and without it; [`timeline`] draws what happened.
-//! - [`trials`] tries many made-up cases.
+//! What the plays need besides the stage: the handlers called in the tests' own process, through the SDK, and many made-up
+//! cases.
 
-pub mod aws;
-pub mod callback;
-pub mod chaos;
-pub mod cloud;
-pub mod compare;
-pub mod dms;
-pub mod gate;
-pub mod http;
-pub mod kinesis;
-pub mod lambda;
-pub mod mysql;
-pub mod on_failure;
-pub mod play;
-pub mod rds;
-pub mod replica;
-pub mod request;
-pub mod secrets;
-pub mod service;
-pub mod stack;
-pub mod timeline;
-pub mod tls;
-pub mod traffic;
+mod sdk;
 pub mod trials;
+
+use std::time::Duration;
+
+use custom_resource::{Deadline, PhysicalId, Request};
+use stage::request::{REQUEST_ID, UNDER_TEST};
+use stage::stack::STACK;
+
+pub use sdk::config;
+
+/// A decoded request of the one stack there is, with what Lambda grants at most, less a reserve.
+///
+/// # Panics
+/// Never: the ids are fixed.
+pub fn decoded<P>(properties: P) -> Request<P> {
+    Request {
+        stack_id: STACK.to_owned(),
+        request_id: REQUEST_ID.to_owned(),
+        logical_id: UNDER_TEST.to_owned(),
+        physical_id: PhysicalId::received("UnderTest-1").unwrap(),
+        deadline: Deadline::after(Duration::from_secs(885)),
+        properties,
+    }
+}

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use custom_resource::{Deadline, Resource};
+use plays::decoded;
 use replication::post::DmsPostProperties;
 use replication::pre::DmsPreProperties;
 use replication::{DmsPost, DmsPre};
 use serde_json::json;
 use stage::aws::{Aws, Trouble, Troubles};
 use stage::dms::{Arn, Dms, Pace, TaskStatus};
-use stage::request::{decoded, status_change};
+use stage::request::status_change;
 use stage::stack::{CHANGE_SET, STACK, Stack, modified};
 
 /// A stack in an update, at a DMS that does everything at once.
@@ -40,11 +41,11 @@ impl Scene {
     }
 
     fn dms_pre(&self) -> DmsPre {
-        DmsPre::new(&self.aws.config())
+        DmsPre::new(&plays::config(&self.aws))
     }
 
     fn dms_post(&self) -> DmsPost {
-        DmsPost::new(&self.aws.config())
+        DmsPost::new(&plays::config(&self.aws))
     }
 
     /// The calls of work that is to succeed, by operation.

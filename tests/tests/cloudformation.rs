@@ -44,8 +44,8 @@ mod stack;
 
 use std::time::Duration;
 
+use plays::trials::{Trials, saw};
 use stack::CloudFormation;
-use stage::trials::{Trials, saw};
 use tokio::runtime;
 use tokio::task::LocalSet;
 

@@ -34,7 +34,6 @@ use db_init::secret::Secrets;
 use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 use stage::mysql::{MysqlServer, Options};
-use stage::request;
 use tokio::time::{sleep, timeout};
 
 /// The master user's secret; with it, under [`STREAM`], that of the user DMS connects as.
@@ -151,7 +150,7 @@ async fn an_update_gives_what_a_create_gives() {
     let properties = json!({
         "SecretArn": "arn:secret", "Database": "shop", "SslCa": server.ca_pem(), "Migrations": [orders()],
     });
-    let request = || request::decoded(serde_json::from_value(properties.clone()).unwrap());
+    let request = || plays::decoded(serde_json::from_value(properties.clone()).unwrap());
     let handler = DbInit::new(Secret(server.secret()));
     let created = handler.create(request()).await.unwrap();
     let updated = handler.update(request()).await.unwrap();
@@ -163,6 +162,6 @@ async fn an_update_gives_what_a_create_gives() {
         position.split_once(':').unwrap().0.to_owned()
     };
     assert_eq!(file(&updated), file(&created));
-    handler.delete(request::decoded(())).await.unwrap();
+    handler.delete(plays::decoded(())).await.unwrap();
     assert_eq!(ask(&server, "SELECT note FROM shop.orders").await, ["ä;b"]);
 }

@@ -28,7 +28,7 @@ mod world;
 
 use cloudformation::CloudFormation;
 use plan::Life;
-use stage::trials::{Trials, saw};
+use plays::trials::{Trials, saw};
 use tokio::runtime;
 use world::World;
 

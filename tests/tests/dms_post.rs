@@ -42,7 +42,7 @@ impl Scene {
     }
 
     fn handler(&self) -> replication::DmsPost {
-        replication::DmsPost::new(&Aws::new(&self.dms, &self.stack).config())
+        replication::DmsPost::new(&plays::config(&Aws::new(&self.dms, &self.stack)))
     }
 
     /// (running, started, resumed)
@@ -52,7 +52,7 @@ impl Scene {
 
     /// The same, with what DmsPre has handed over.
     async fn deploy_after(&self, after: String) -> anyhow::Result<[usize; 3]> {
-        let attributes = self.handler().update(request::decoded(DmsPostProperties { after })).await?;
+        let attributes = self.handler().update(plays::decoded(DmsPostProperties { after })).await?;
         let names = ["RunningTasks", "StartedTasks", "ResumedTasks"];
         Ok(names.map(|name| attributes.get(name).unwrap().parse().unwrap()))
     }
@@ -175,9 +175,9 @@ async fn no_lost_call_leaves_a_paused_task_at_rest_or_marked() {
             let troubles = Troubles::default();
             troubles.plan(operation, 1, trouble);
             let aws = Aws::behind(&scene.dms, &scene.stack, troubles.clone());
-            let handler = replication::DmsPost::new(&aws.config());
+            let handler = replication::DmsPost::new(&plays::config(&aws));
             let properties = DmsPostProperties { after: revision };
-            let answer = handler.update(request::decoded(properties)).await;
+            let answer = handler.update(plays::decoded(properties)).await;
             assert!(answer.is_ok(), "{operation} {trouble:?}: {answer:?}");
             assert!(!troubles.is_waiting(), "{operation} {trouble:?}");
             assert_eq!(scene.status(), TaskStatus::Running, "{operation} {trouble:?}");

@@ -8,7 +8,7 @@ use replication::pre::DmsPreProperties;
 use serde_json::json;
 use stage::aws::{Aws, Trouble, Troubles};
 use stage::dms::{Arn, Dms, PAUSE_MARK, Pace, Refusal, TaskStatus, Wiring};
-use stage::request::{self, REQUEST_ID};
+use stage::request::REQUEST_ID;
 use stage::stack::{Stack, modified};
 
 #[path = "dms_pre/overlaps.rs"]
@@ -42,9 +42,9 @@ impl Scene {
     }
 
     async fn deploy_by(&self, aws: &Aws) -> anyhow::Result<(usize, String)> {
-        let handler = replication::DmsPre::new(&aws.config());
+        let handler = replication::DmsPre::new(&plays::config(aws));
         let properties = DmsPreProperties { deployment_id: "7".to_owned() };
-        let attributes = handler.update(request::decoded(properties)).await?;
+        let attributes = handler.update(plays::decoded(properties)).await?;
         let paused = attributes.get("PausedTasks").unwrap().parse()?;
         Ok((paused, attributes.get("Revision").unwrap().to_owned()))
     }
@@ -327,7 +327,7 @@ async fn a_request_that_comes_after_its_deployment_stops_nothing() {
 #[tokio::test(start_paused = true)]
 async fn delete_touches_nothing() {
     let scene = Scene::new(TaskStatus::Running);
-    let handler = replication::DmsPre::new(&Aws::new(&scene.dms, &scene.stack).config());
-    handler.delete(request::decoded(())).await.unwrap();
+    let handler = replication::DmsPre::new(&plays::config(&Aws::new(&scene.dms, &scene.stack)));
+    handler.delete(plays::decoded(())).await.unwrap();
     assert_eq!(scene.status(), TaskStatus::Running);
 }

@@ -60,20 +60,19 @@ impl CloudFormation {
                 let done = match ask {
                     Ask::Pre => {
                         let deployment_id = request_id.clone();
-                        let request =
-                            named(request::decoded(DmsPreProperties { deployment_id }), &request_id);
+                        let request = named(plays::decoded(DmsPreProperties { deployment_id }), &request_id);
                         let pre = process.pre();
                         let answer = process.run(pre.update(request)).await;
                         answer.map(|it| it.get("Revision").unwrap_or_default().to_owned())
                     }
                     Ask::Post => {
-                        let request = named(request::decoded(DmsPostProperties { after }), &request_id);
+                        let request = named(plays::decoded(DmsPostProperties { after }), &request_id);
                         let request = Request { logical_id: "DmsPost".to_owned(), ..request };
                         let post = process.post();
                         process.run(post.update(request)).await.map(|_| String::new())
                     }
                     Ask::DeletePost | Ask::Heal => {
-                        let request = named(request::decoded(()), &request_id);
+                        let request = named(plays::decoded(()), &request_id);
                         let post = process.post();
                         process.run(post.delete(request)).await.map(|()| String::new())
                     }

@@ -47,11 +47,11 @@ impl Process {
 
     /// The two handlers, as this process has them.
     pub(crate) fn pre(self: &Shared<Self>) -> DmsPre {
-        DmsPre::new(&self.aws().config())
+        DmsPre::new(&plays::config(&self.aws()))
     }
 
     pub(crate) fn post(self: &Shared<Self>) -> DmsPost {
-        DmsPost::new(&self.aws().config())
+        DmsPost::new(&plays::config(&self.aws()))
     }
 
     fn aws(self: &Shared<Self>) -> Aws {

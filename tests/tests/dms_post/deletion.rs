@@ -3,7 +3,6 @@
 use custom_resource::Resource;
 use serde_json::json;
 use stage::dms::TaskStatus;
-use stage::request;
 
 use super::Scene;
 
@@ -12,7 +11,7 @@ async fn delete_stops_everything_when_the_stack_goes() {
     for status in ["DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"] {
         let scene = Scene::new(TaskStatus::Running);
         scene.stack.becomes(status);
-        scene.handler().delete(request::decoded(())).await.unwrap();
+        scene.handler().delete(plays::decoded(())).await.unwrap();
         assert_eq!(scene.status(), TaskStatus::Stopped, "{status}");
         assert!(!scene.is_marked());
     }
@@ -24,7 +23,7 @@ async fn delete_does_nothing_when_only_the_resource_goes() {
     {
         let scene = Scene::new(TaskStatus::Running);
         scene.stack.becomes(status);
-        scene.handler().delete(request::decoded(())).await.unwrap();
+        scene.handler().delete(plays::decoded(())).await.unwrap();
         assert_eq!(scene.status(), TaskStatus::Running, "{status}");
     }
 }
@@ -37,7 +36,7 @@ async fn a_create_that_is_cancelled_while_it_waits_starts_nothing_any_more() {
     let cancelled = async {
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         scene.stack.becomes("ROLLBACK_IN_PROGRESS");
-        scene.handler().delete(request::decoded(())).await.unwrap();
+        scene.handler().delete(plays::decoded(())).await.unwrap();
     };
     let (created, ()) = tokio::join!(scene.deploy(), cancelled);
     let reason = format!("{:#}", created.unwrap_err());
@@ -57,7 +56,7 @@ async fn a_task_that_a_cancelled_create_starts_late_is_stopped_when_the_stack_go
         scene.dms.call("StartReplicationTask", &start).unwrap();
     };
     let handler = scene.handler();
-    let (deleted, ()) = tokio::join!(handler.delete(request::decoded(())), cancelled);
+    let (deleted, ()) = tokio::join!(handler.delete(plays::decoded(())), cancelled);
     deleted.unwrap();
     assert_eq!(scene.status(), TaskStatus::Stopped);
 }

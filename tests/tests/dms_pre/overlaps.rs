@@ -8,7 +8,7 @@ use replication::DmsPre;
 use replication::pre::DmsPreProperties;
 use stage::aws::{Answer, Aws, Call, Deliver, Way};
 use stage::dms::TaskStatus;
-use stage::request::{self, REQUEST_ID, UNDER_TEST};
+use stage::request::{REQUEST_ID, UNDER_TEST};
 use stage::stack::Stack;
 use tokio::time::{Instant, sleep};
 
@@ -145,8 +145,8 @@ impl Scene {
     async fn call(&self, request_id: &str, slow_s: u64) -> anyhow::Result<()> {
         let aws = Aws::behind(&self.dms, &self.stack, Slow(Duration::from_secs(slow_s)));
         let properties = DmsPreProperties { deployment_id: "7".to_owned() };
-        let request = Request { request_id: request_id.to_owned(), ..request::decoded(properties) };
-        DmsPre::new(&aws.config()).update(request).await.map(drop)
+        let request = Request { request_id: request_id.to_owned(), ..plays::decoded(properties) };
+        DmsPre::new(&plays::config(&aws)).update(request).await.map(drop)
     }
 
     /// The rollback calls DmsPre after so many seconds, and the process dies once it has stopped the task.

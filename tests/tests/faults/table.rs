@@ -23,7 +23,7 @@ const HEAD: &str = "\
 # What CloudFormation hears when something breaks
 
 This page is generated: `tests/tests/faults.rs` plays every row with the functions as they ship, each as a Create and
-as an Update, and fails if one of them says something else. `SLUICE_WRITE_DOCS=1 cargo test -p stage --test faults`
+as an Update, and fails if one of them says something else. `SLUICE_WRITE_DOCS=1 cargo test -p plays --test faults`
 writes the page anew.
 
 Every row is one answer. What says FAILED ends with the log that tells more: that, and ids, addresses and

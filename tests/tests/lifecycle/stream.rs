@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_cloudformation::types::StackResourceDetail;
 use serde_json::{Value, json};
 use stage::cloud::Cloud;
-use stage::cloud::stacks::{ChangeSet, Failure, Sight, Watch};
+use stage::cloud::stacks::{ChangeSet, Failure, Sight, Watch, text};
 use stage::dms::{Arn, Dms, Event, TaskStatus};
 use stage::play::mappings;
 use tokio::time::{sleep, timeout};
@@ -133,20 +132,14 @@ impl<'a> Stream<'a> {
 
     /// The task behind a resource of the stack.
     pub(crate) async fn task(&self, name: &str) -> Arn {
-        let found = self.found(name).await;
-        Arn::new(found.physical_resource_id.unwrap())
+        let found = self.cloud.resource(self.name, name).await.unwrap();
+        Arn::new(found["PhysicalResourceId"].as_str().unwrap())
     }
 
     /// The status in which CloudFormation lists a resource.
     pub(crate) async fn listed(&self, name: &str) -> String {
-        let found = self.found(name).await;
-        found.resource_status.unwrap().as_str().to_owned()
-    }
-
-    async fn found(&self, name: &str) -> StackResourceDetail {
-        let found =
-            self.cloud.client.describe_stack_resource().stack_name(self.name).logical_resource_id(name);
-        found.send().await.unwrap().stack_resource_detail.unwrap()
+        let found = self.cloud.resource(self.name, name).await.unwrap();
+        text(&found["ResourceStatus"])
     }
 
     /// All statuses a task has had.

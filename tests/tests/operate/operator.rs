@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stage::cloud::stacks::{Sight, Watch};
+use stage::cloud::stacks::{Sight, Watch, members, text};
 use stage::cloud::{BUCKET, Cloud, root, tool};
 use stage::dms::Pace;
 use stage::dms::{Arn, TaskStatus};
@@ -138,15 +138,12 @@ impl Operator {
 
     /// Lets an alarm of the stream's stack ring.
     pub(crate) async fn rings(&self, alarm: &str, reason: &str) {
-        let resource = self.cloud.client.describe_stack_resource();
-        let resource = resource.stack_name("sluice-stream");
-        let found = resource.logical_resource_id(alarm).send().await.unwrap();
-        let detail = found.stack_resource_detail.unwrap();
+        let found = self.cloud.resource("sluice-stream", alarm).await.unwrap();
         self.aws(&[
             "cloudwatch",
             "set-alarm-state",
             "--state-value=ALARM",
-            &format!("--alarm-name={}", detail.physical_resource_id.unwrap()),
+            &format!("--alarm-name={}", text(&found["PhysicalResourceId"])),
             &format!("--state-reason={reason}"),
         ])
         .await;
@@ -154,9 +151,9 @@ impl Operator {
 
     /// The statuses of all stacks there are.
     pub(crate) async fn stacks(&self) -> Vec<String> {
-        let found = self.cloud.client.describe_stacks().send().await.unwrap();
-        let stacks = found.stacks.unwrap_or_default().into_iter();
-        stacks.map(|it| format!("{} {}", it.stack_name.unwrap(), it.stack_status.unwrap().as_str())).collect()
+        let found = self.cloud.cloudformation.ask("DescribeStacks", &[]).await.unwrap();
+        let stacks = members(&found["Stacks"]);
+        stacks.map(|it| format!("{} {}", text(&it["StackName"]), text(&it["StackStatus"]))).collect()
     }
 
     /// Demands that a function of the stream's stack has written this to its log.

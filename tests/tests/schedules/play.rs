@@ -238,7 +238,7 @@ impl Play {
             dead: dead.clone(),
             polled: Arc::default(),
         };
-        let config = Aws::behind(&dms, &self.stack, line).config();
+        let config = plays::config(&Aws::behind(&dms, &self.stack, line));
         // Both deliveries of a request are the same request.
         let request_id = match name {
             "its duplicate" => format!("r-{}", actor - 1),
@@ -327,5 +327,5 @@ impl Play {
 }
 
 fn named<P>(properties: P, request_id: String) -> Request<P> {
-    Request { request_id, ..request::decoded(properties) }
+    Request { request_id, ..plays::decoded(properties) }
 }

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use stage::aws::Aws;
 use stage::dms::Dms;
 use stage::mysql::{MysqlServer, Options};
-use stage::request;
 use stage::stack::Stack;
 
 use super::document::{TEMPLATES, Template, text};
@@ -170,7 +169,7 @@ async fn db_init(template: &Template) -> Attributes {
     properties["Host"] = json!(server.host());
     properties["Port"] = json!(server.port().to_string());
     properties["SslCa"] = json!(server.ca_pem());
-    let mut request = request::decoded(serde_json::from_value(properties).unwrap());
+    let mut request = plays::decoded(serde_json::from_value(properties).unwrap());
     request.deadline = custom_resource::Deadline::after(Duration::from_secs(60));
     let handler = DbInit::new(Attached(server.secret()));
     handler.create(request).await.unwrap()
@@ -180,9 +179,9 @@ async fn db_init(template: &Template) -> Attributes {
 async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
     let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
     let (stack, dms) = (Stack::new("CREATE_IN_PROGRESS"), Dms::default());
-    let aws = Aws::new(&dms, &stack).config();
-    let pre = request::decoded(DmsPreProperties { deployment_id: "7".to_owned() });
-    let post = request::decoded(DmsPostProperties { after: "r-1-0".to_owned() });
+    let aws = plays::config(&Aws::new(&dms, &stack));
+    let pre = plays::decoded(DmsPreProperties { deployment_id: "7".to_owned() });
+    let post = plays::decoded(DmsPostProperties { after: "r-1-0".to_owned() });
     let pre = DmsPre::new(&aws).create(pre).await;
     let post = DmsPost::new(&aws).create(post).await;
     for (template, resource, given) in [

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use stage::cloud::Cloud;
-use stage::cloud::stacks::Watch;
+use stage::cloud::stacks::{Watch, members, text};
 use stage::dms::Pace;
 use stage::play::architecture;
 
@@ -178,9 +178,10 @@ async fn a_serverless_cluster_of_two_behind_endpoints_becomes_ready() {
     let ended = cloud.deploy("database", &template, &parameters, &mut watch, &mut show).await;
     assert_eq!(ended.unwrap(), "CREATE_COMPLETE", "{story:?}");
     assert_eq!(cloud.outputs("database").await.unwrap()["BinlogFormat"], "ROW");
-    let resources = cloud.client.describe_stack_resources().stack_name("database");
-    let resources = resources.send().await.unwrap().stack_resources.unwrap();
-    let there: BTreeSet<_> = resources.iter().filter_map(|it| it.logical_resource_id.as_deref()).collect();
+    let asked = [("StackName", "database")];
+    let resources = cloud.cloudformation.ask("DescribeStackResources", &asked).await.unwrap();
+    let there: BTreeSet<_> =
+        members(&resources["StackResources"]).map(|it| text(&it["LogicalResourceId"])).collect();
     assert!(there.contains("DatabaseReader") && there.contains("KinesisEndpoint"), "{there:?}");
     assert!(!there.contains("NatGateway") && !there.contains("InternetGateway"), "{there:?}");
     // All that DbInit asks AWS for, and the last words ask for nothing.

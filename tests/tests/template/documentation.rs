@@ -13,7 +13,7 @@ const EXAMPLE: &str = "cfn/examples/own-template.yaml";
 const HEAD: &str = "\
 # Parameters and outputs
 
-<!-- Written by `SLUICE_WRITE_DOCS=1 cargo test --package stage --test template`. -->
+<!-- Written by `SLUICE_WRITE_DOCS=1 cargo test --package plays --test template`. -->
 
 Every parameter and output of the templates, in the templates' own words. A parameter without a default has to be given.
 `make deploy` gives some of them: `DeploymentId`, `Architecture`, `DatabaseName` and `SslCa` from its variables, and those

@@ -11,7 +11,6 @@ use replication::{DmsPost, DmsPre};
 use serde_json::json;
 use stage::aws::Aws;
 use stage::dms::{Arn, Dms, Event, TaskStatus};
-use stage::request;
 use stage::stack::{STACK, Stack};
 
 use super::document::Template;
@@ -55,9 +54,9 @@ async fn dms_pre_may_do_what_it_does_and_no_more() {
     dms.call("AddTagsToResource", &json!({ "ResourceArn": users.as_str(), "Tags": tags })).unwrap();
     dms.mark(&users, "r-0");
     let properties = DmsPreProperties { deployment_id: "7".to_owned() };
-    let handler = DmsPre::new(&Aws::new(&dms, &stack).config());
-    handler.update(request::decoded(properties)).await.unwrap();
-    handler.delete(request::decoded(())).await.unwrap();
+    let handler = DmsPre::new(&plays::config(&Aws::new(&dms, &stack)));
+    handler.update(plays::decoded(properties)).await.unwrap();
+    handler.delete(plays::decoded(())).await.unwrap();
     assert_eq!(called(&dms), allowed("DmsPreRole", "dms:"));
 }
 
@@ -68,8 +67,8 @@ async fn dms_post_may_do_what_it_does_and_no_more() {
     let orders = replication::task::Arn::new(orders.as_str());
     let after = Revision::new("r-1", dms.clock().now() + Duration::from_secs(1), [&orders]).to_string();
     let properties = DmsPostProperties { after };
-    let handler = DmsPost::new(&Aws::new(&dms, &stack).config());
-    handler.update(request::decoded(properties)).await.unwrap();
+    let handler = DmsPost::new(&plays::config(&Aws::new(&dms, &stack)));
+    handler.update(plays::decoded(properties)).await.unwrap();
     stack.becomes("UPDATE_COMPLETE");
     let event = json!({
         "version": "0", "id": "b2f1", "detail-type": "CloudFormation Stack Status Change", "source": "aws.cloudformation",
@@ -79,7 +78,7 @@ async fn dms_post_may_do_what_it_does_and_no_more() {
     let deadline = Deadline::after(Duration::from_secs(885));
     handler.notified(event, deadline).await.unwrap();
     stack.becomes("DELETE_IN_PROGRESS");
-    handler.delete(request::decoded(())).await.unwrap();
+    handler.delete(plays::decoded(())).await.unwrap();
 
     assert_eq!(called(&dms), allowed("DmsPostRole", "dms:"));
 }
