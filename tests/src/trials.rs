@@ -1,5 +1,6 @@
 //! Many made-up cases, shared out among threads, and a count of what happened in them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,9 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 /// What has happened so far, and how often.
 static SEEN: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
+
+/// What the threads are called in which cases are tried.
+pub const THREAD: &str = "trials";
 
 /// They are the same in every run, unless PROPTEST_RNG_SEED says otherwise.
 const SEED: u64 = 1;
@@ -38,7 +42,7 @@ impl Trials {
     pub fn run<S, T>(&self, cases: impl Fn() -> S + Sync, trial: impl Fn() -> T + Sync)
     where
         S: Strategy,
-        T: Fn(S::Value) -> Vec<String>,
+        T: FnMut(S::Value) -> Vec<String>,
     {
         let count = std::env::var("PROPTEST_CASES").ok();
         let count = count.and_then(|text| text.parse().ok());
@@ -58,10 +62,8 @@ impl Trials {
             let seeds = (0..self.threads).map(|n| seed.wrapping_add(n.into()));
             let all: Vec<_> = seeds
                 .map(|seed| {
-                    scope.spawn({
-                        let run = &run;
-                        move || run(seed)
-                    })
+                    let (thread, run) = (std::thread::Builder::new().name(THREAD.to_owned()), &run);
+                    thread.spawn_scoped(scope, move || run(seed)).unwrap()
                 })
                 .collect();
             all.into_iter().filter_map(|run| run.join().unwrap()).collect()
@@ -83,7 +85,7 @@ fn in_one_thread<S: Strategy>(
     seed: u64,
     count: u32,
     cases: &S,
-    trial: impl Fn(S::Value) -> Vec<String>,
+    trial: impl FnMut(S::Value) -> Vec<String>,
     failed: &AtomicBool,
 ) -> Option<String> {
     let mut runner = TestRunner::new(Config {
@@ -93,11 +95,12 @@ fn in_one_thread<S: Strategy>(
         max_shrink_time: 60_000,
         ..Config::default()
     });
+    let trial = RefCell::new(trial);
     let result = runner.run(cases, |case| {
         if failed.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let faults = trial(case);
+        let faults = (trial.borrow_mut())(case);
         match faults.is_empty() {
             true => Ok(()),
             false => Err(TestCaseError::fail(faults.join("\n"))),

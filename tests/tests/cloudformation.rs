@@ -31,8 +31,6 @@
 //! - A handler that can't be constructed in one delivery of a Create, but can in another one. The first answers that nothing
 //!   was made, and the Delete that follows believes it, whatever the other made.
 
-#[path = "cloudformation/answers.rs"]
-mod answers;
 #[path = "cloudformation/handler.rs"]
 mod handler;
 #[path = "cloudformation/lambda.rs"]

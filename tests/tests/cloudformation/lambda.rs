@@ -35,7 +35,7 @@ pub(crate) struct Ends {
 pub(crate) struct Lambda {
     world: Arc<World>,
     idle: RefCell<Vec<Container>>,
-    ends: RefCell<BTreeMap<String, Ends>>,
+    ends: RefCell<BTreeMap<usize, Ends>>,
 }
 
 impl Lambda {
@@ -43,15 +43,21 @@ impl Lambda {
         Self { world, idle: RefCell::default(), ends: RefCell::default() }
     }
 
-    /// How the invocations for the URL with this path ended.
-    pub(crate) fn ends(&self, path: &str) -> Ends {
-        self.ends.borrow().get(path).copied().unwrap_or_default()
+    /// How the invocations for the URL of this line ended.
+    pub(crate) fn ends(&self, line: usize) -> Ends {
+        self.ends.borrow().get(&line).copied().unwrap_or_default()
     }
 
-    /// Delivers an event whose URL has this path; if no attempt ends well, the last words get the record of it.
-    pub(crate) async fn deliver(&self, path: &str, event: &Value, is_listened_to: bool, delivery: &Delivery) {
+    /// Delivers an event whose URL has this line; if no attempt ends well, the last words get the record of it.
+    pub(crate) async fn deliver(
+        &self,
+        line: usize,
+        event: &Value,
+        is_listened_to: bool,
+        delivery: &Delivery,
+    ) {
         for attempt in &delivery.attempts {
-            if self.attempt(path, event, is_listened_to, attempt).await {
+            if self.attempt(line, event, is_listened_to, attempt).await {
                 return;
             }
         }
@@ -70,13 +76,13 @@ impl Lambda {
             "requestPayload": event,
         });
         let last_words = Attempt { mishap: Some(Mishap::Construction), ..Attempt::default() };
-        if !self.attempt(path, &record, false, &last_words).await {
+        if !self.attempt(line, &record, false, &last_words).await {
             self.world.fault("the last words failed".to_owned());
         }
     }
 
     /// Whether the function returned without an error.
-    async fn attempt(&self, path: &str, event: &Value, is_listened_to: bool, attempt: &Attempt) -> bool {
+    async fn attempt(&self, line: usize, event: &Value, is_listened_to: bool, attempt: &Attempt) -> bool {
         let time = if attempt.hurried || matches!(attempt.mishap, Some(Mishap::Hang(_))) {
             Duration::from_millis(150)
         } else {
@@ -99,17 +105,17 @@ impl Lambda {
         let ended = until_killed(attempt.dies_after_polls, handling).await;
 
         let mut all = self.ends.borrow_mut();
-        let of_path = all.entry(path.to_owned()).or_default();
-        of_path.entered += usize::from(call.entered.load(Ordering::Relaxed));
+        let of_line = all.entry(line).or_default();
+        of_line.entered += usize::from(call.entered.load(Ordering::Relaxed));
         match ended {
-            Some(Ok(_)) => of_path.returned += 1,
+            Some(Ok(_)) => of_line.returned += 1,
             Some(Err(_)) => {
                 crate::saw("an answer that did not get through");
-                of_path.unknown += 1;
+                of_line.unknown += 1;
             }
             None => {
                 crate::saw("a process that was killed");
-                of_path.unknown += 1;
+                of_line.unknown += 1;
                 return false;
             }
         }

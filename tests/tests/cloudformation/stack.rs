@@ -1,18 +1,23 @@
 //! CloudFormation: a stack with one custom resource, and what it sends because of what it hears.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stage::callback::{Answer, Callback, Reply, signed};
 use stage::request;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::answers::{Answer, Answers, NOT_CREATED};
 use crate::handler::{Thing, World};
-use crate::lambda::Lambda;
+use crate::lambda::{Ends, Lambda};
 use crate::plan::{Change, Delivery, Life, Plan, Signed, When};
+
+/// What an id ends with if its Create failed before the handler was called.
+const NOT_CREATED: &str = "-not-created";
 
 /// What CloudFormation calls a resource that never told it an id.
 const MADE_UP: &str = "stream-Thing-1QZ7K0EXAMPLE";
@@ -26,16 +31,27 @@ enum Heard {
     Cancelled,
 }
 
+/// A request that was sent.
+struct Sent {
+    /// The line of its URL, and the URL less the place.
+    line: usize,
+    path: String,
+    /// The event, less the URL.
+    event: Value,
+    is_listened_to: bool,
+}
+
 pub(crate) struct CloudFormation {
     world: Arc<World>,
-    answers: Rc<Answers>,
+    callback: Rc<Callback>,
+    sent: RefCell<Vec<Sent>>,
     lambda: Rc<Lambda>,
     /// Deliveries that were still at work when CloudFormation went on.
     strays: Vec<JoinSet<()>>,
     /// None was at work any more when the last request was sent.
     alone: bool,
     /// Duplicates that come after the last Delete.
-    afterwards: Vec<(String, Value, Delivery)>,
+    afterwards: Vec<(usize, Value, Delivery)>,
     /// Every event so far.
     events: Vec<Value>,
     /// How many requests have been made.
@@ -46,7 +62,8 @@ impl CloudFormation {
     pub(crate) async fn start() -> Self {
         let world = Arc::new(World::default());
         Self {
-            answers: Rc::new(Answers::start(Arc::clone(&world)).await),
+            callback: Rc::new(Callback::start().await.unwrap()),
+            sent: RefCell::default(),
             lambda: Rc::new(Lambda::new(Arc::clone(&world))),
             world,
             strays: Vec::new(),
@@ -64,9 +81,10 @@ impl CloudFormation {
             self.end().await;
         }
         let mut ids = self.world.ids();
-        for (path, line) in self.answers.all() {
-            for fault in line.faults(self.lambda.ends(&path), &mut ids) {
-                self.world.fault(format!("{fault}: {path}"));
+        for sent in self.sent.borrow().iter() {
+            let answers = self.answers(sent);
+            for fault in sent.faults(&answers, self.lambda.ends(sent.line), &mut ids) {
+                self.world.fault(format!("{fault}: {}", sent.path));
             }
         }
         if ids.len() > 1 {
@@ -150,9 +168,9 @@ impl CloudFormation {
 
     /// After the last Delete: nothing is left, whatever still comes.
     async fn end(&mut self) {
-        for (path, event, delivery) in self.afterwards.split_off(0) {
+        for (line, event, delivery) in self.afterwards.split_off(0) {
             crate::saw("a duplicate after the last Delete");
-            self.lambda.deliver(&path, &event, true, &delivery).await;
+            self.lambda.deliver(line, &event, true, &delivery).await;
         }
         for mut stray in self.strays.split_off(0) {
             finish(&mut stray).await;
@@ -181,7 +199,7 @@ impl CloudFormation {
     /// Sends a request, and waits until there is a reason to go on.
     async fn send(&mut self, mut event: Value, plan: &Plan, cancelled: Option<u64>) -> Heard {
         let is_listened_to = plan.signed.is_listened_to();
-        let path = self.answers.open(&mut event, plan.signed, plan.busy);
+        let line = self.open(&mut event, plan.signed, plan.busy);
         for stray in &mut self.strays {
             while let Some(delivery) = stray.try_join_next() {
                 delivery.unwrap();
@@ -190,11 +208,10 @@ impl CloudFormation {
         self.alone = self.strays.iter().all(JoinSet::is_empty);
         let mut deliveries = JoinSet::new();
         let mut spawn = |after_ms: u8, delivery: &Delivery| {
-            let (lambda, path, event, delivery) =
-                (Rc::clone(&self.lambda), path.clone(), event.clone(), delivery.clone());
+            let (lambda, event, delivery) = (Rc::clone(&self.lambda), event.clone(), delivery.clone());
             deliveries.spawn_local(async move {
                 sleep(Duration::from_millis(after_ms.into())).await;
-                lambda.deliver(&path, &event, is_listened_to, &delivery).await;
+                lambda.deliver(line, &event, is_listened_to, &delivery).await;
             });
         };
         spawn(0, &plan.delivery);
@@ -202,7 +219,7 @@ impl CloudFormation {
             match when {
                 When::Ms(ms) => spawn(*ms, delivery),
                 When::Afterwards if is_listened_to => {
-                    let duplicate = (path.clone(), event.clone(), delivery.clone());
+                    let duplicate = (line, event.clone(), delivery.clone());
                     self.afterwards.push(duplicate);
                 }
                 When::Afterwards => {}
@@ -214,15 +231,18 @@ impl CloudFormation {
                 None => std::future::pending().await,
             }
         };
-        let answers = Rc::clone(&self.answers);
+        let callback = Rc::clone(&self.callback);
         let heard = tokio::select! {
             biased;
-            answer = answers.heard(&path) => Heard::Answer(answer),
-            () = cancel => Heard::Cancelled,
-            () = finish(&mut deliveries) => match answers.first(&path) {
-                Some(answer) => Heard::Answer(answer),
-                None => Heard::Nothing,
-            },
+            put = callback.heard(line) => Some(put),
+            () = cancel => None,
+            () = finish(&mut deliveries) => callback.line(line).accepted.into_iter().next(),
+        };
+        // What comes after the first is ignored, as CloudFormation has gone on by then.
+        let heard = match heard.map(|put| put.read(&event)) {
+            Some(Ok(answer)) => Heard::Answer(answer),
+            None if !deliveries.is_empty() => Heard::Cancelled,
+            None | Some(Err(_)) => Heard::Nothing,
         };
         if is_listened_to && matches!(heard, Heard::Nothing) {
             self.world.fault(format!("nobody answered {event}"));
@@ -241,10 +261,40 @@ impl CloudFormation {
     /// Delivers an event again, and the record of it, with nobody left who listens.
     async fn late(&self, mut event: Value, signed: Signed) {
         crate::saw("a request that nobody waits for any more");
-        let path = self.answers.open(&mut event, signed, 0);
+        let line = self.open(&mut event, signed, 0);
         for delivery in [Delivery::default(), Delivery { attempts: vec![] }] {
-            self.lambda.deliver(&path, &event, false, &delivery).await;
+            self.lambda.deliver(line, &event, false, &delivery).await;
         }
+    }
+
+    /// Opens a line for an event, and puts its URL into it.
+    fn open(&self, event: &mut Value, at: Signed, busy: u8) -> usize {
+        let line = self.callback.open(vec![Reply::from(503); busy.into()]);
+        let query = signed(Some(Duration::from_secs(at.seconds_ago.into())), Some(at.expires.into()));
+        let path = format!("/{line}/stack%7CThing%7C{}?{query}", event["RequestId"].as_str().unwrap());
+        let url = format!("{}{path}", self.callback.endpoint());
+        let is_listened_to = at.is_listened_to();
+        self.sent.borrow_mut().push(Sent { line, path, event: event.clone(), is_listened_to });
+        event["ResponseURL"] = url.into();
+        line
+    }
+
+    /// The answers to a request that were taken.
+    fn answers(&self, sent: &Sent) -> Vec<Answer> {
+        let line = self.callback.line(sent.line);
+        if line.puts.iter().any(|put| put.path_and_query != sent.path) {
+            self.world.fault(format!("no such URL was given: {line:?}"));
+        }
+        if !line.puts.is_empty() && !sent.is_listened_to {
+            self.world.fault(format!("an answer where nobody listens: {line:?}"));
+        }
+        let read = line.accepted.iter().map(|put| put.read(&sent.event));
+        let (answers, faults): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+        faults.into_iter().filter_map(Result::err).for_each(|fault| self.world.fault(fault));
+        if answers.len() > 1 {
+            crate::saw("a second answer, ignored");
+        }
+        answers.into_iter().flatten().collect()
     }
 
     /// Looks whether the thing is what a successful answer says. What an older request does to it meanwhile can't be known.
@@ -261,6 +311,34 @@ impl CloudFormation {
             let made = self.world.made();
             self.world.fault(format!("made is {made:?}, where {value} was asked for"));
         }
+    }
+}
+
+impl Sent {
+    /// What is wrong with what was answered, after invocations that ended so. Collects the ids that Creates answer.
+    fn faults(&self, answers: &[Answer], ends: Ends, ids: &mut BTreeSet<String>) -> Vec<String> {
+        let mut faults = Vec::new();
+        let count = answers.len();
+        let may_be =
+            if self.is_listened_to { ends.returned.max(1)..=ends.returned + ends.unknown } else { 0..=0 };
+        if !may_be.contains(&count) {
+            faults.push(format!("{count} answers from {ends:?}"));
+        }
+        let given = self.event["PhysicalResourceId"].as_str();
+        for Answer { physical_id, .. } in answers {
+            let marked = physical_id.strip_suffix(NOT_CREATED);
+            let is_right = match given {
+                Some(given) => physical_id == given,
+                None => marked.is_none() || ends.entered == 0,
+            };
+            if !is_right {
+                faults.push(format!("{physical_id} answers {}", self.event));
+            }
+            if given.is_none() {
+                ids.insert(marked.unwrap_or(physical_id).to_owned());
+            }
+        }
+        faults
     }
 }
 

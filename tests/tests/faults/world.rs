@@ -78,7 +78,7 @@ impl World {
         secret["port"] = json!(database.port());
         secrets.keep(SECRET, Secret::Text(secret.to_string()));
         Self {
-            way_back: gate(Neighbour::Callback, endpoint(&callback)),
+            way_back: gate(Neighbour::Callback, callback.endpoint()),
             cloudformation: gate(Neighbour::CloudFormation, aws.endpoint()),
             dms: gate(Neighbour::Dms, aws.endpoint()),
             secrets_manager: gate(Neighbour::SecretsManager, secrets.endpoint()),
@@ -95,7 +95,7 @@ impl World {
     /// The request that the function gets.
     pub(super) fn event(&self) -> Value {
         let url = self.callback.url();
-        let url = url.replace(endpoint(&self.callback), &self.way_back.endpoint());
+        let url = url.replace(self.callback.endpoint(), &self.way_back.endpoint());
         request::event(self.case.kind, self.case.resource, &url, &self.properties)
     }
 
@@ -241,9 +241,4 @@ fn ways(case: &Case, neighbour: Neighbour) -> &'static [Way] {
         }
         _ => &[Way::Open],
     }
-}
-
-fn endpoint(callback: &Callback) -> &str {
-    let url = callback.url();
-    &url[..url.len() - callback.path_and_query().len() - 1]
 }

@@ -7,11 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
-use stage::callback::SIGNATURE;
-use time::OffsetDateTime;
-use time::macros::format_description;
+use stage::callback::{Callback, Reply, SIGNATURE, signed};
 
-use super::callback::{Callback, Reply};
 use super::event::{self, URL, text};
 use super::handler::{Behaviour, NAMES};
 
@@ -52,16 +49,9 @@ impl Case {
             Place::Nowhere(text) => return text.clone(),
             Place::Url { path, query, age, expires, is_open } => (path, query, age, expires, is_open),
         };
-        let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-        let date = age.map(|age| {
-            let signed = OffsetDateTime::now_utc() - Duration::from_secs(age);
-            format!("X-Amz-Date={}&", signed.format(format).unwrap())
-        });
-        let date = date.unwrap_or_default();
-        let expires = expires.map(|expires| format!("X-Amz-Expires={expires}&"));
-        let expires = expires.unwrap_or_default();
+        let signed = signed(age.map(Duration::from_secs), *expires);
         let endpoint = if *is_open { callback.endpoint() } else { callback.nobody() };
-        format!("{endpoint}/{number}/{path}?{query}{date}{expires}{SIGNATURE}")
+        format!("{endpoint}/{number}/{path}?{query}{signed}")
     }
 
     /// The event with the URL in it.
@@ -86,17 +76,12 @@ impl Case {
         if self.is_late {
             Duration::ZERO
         } else if self.behaviour.never_ends() {
-            Duration::from_secs(8)
+            Duration::from_secs(3)
         } else if is_open && is_taken {
             Duration::from_mins(1)
         } else {
             Duration::from_millis(1500)
         }
-    }
-
-    /// Whether it waits more than it works.
-    pub(crate) fn is_slow(&self) -> bool {
-        !self.replies.is_empty() || self.time() < Duration::from_mins(1)
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::callback::Reply;
 use super::case::{Case, Place};
 use super::handler::Properties;
 
@@ -132,7 +131,7 @@ impl Sending {
     pub(crate) fn of(case: &Case) -> Self {
         const ATTEMPTS: usize = 6;
         let is_open = matches!(case.place, Place::Url { is_open: true, .. });
-        let end = case.replies.iter().position(|reply| !reply.is_worth_a_retry());
+        let end = case.replies.iter().position(|reply| !is_worth_a_retry(reply.status));
         let attempts = end.unwrap_or(case.replies.len()) + 1;
         let end = match end.map(|at| &case.replies[at]) {
             _ if !is_open || attempts > ATTEMPTS => End::Unreachable,
@@ -140,7 +139,7 @@ impl Sending {
             _ => End::Accepted,
         };
         let attempts = attempts.min(ATTEMPTS);
-        let delays: Duration = case.replies.iter().take(attempts).map(Reply::delay).sum();
+        let delays: Duration = case.replies.iter().take(attempts).map(|reply| reply.delay).sum();
         // The pauses double from 0.2 s on.
         let pauses = Duration::from_millis(200) * ((1 << (attempts - 1)) - 1);
         // Of an invocation's time a quarter is kept back; a fifth of that is the handler's too, a tenth nobody's.
@@ -149,4 +148,8 @@ impl Sending {
         let is_in_time = delays + pauses + margin <= case.time().mul_f64(of_time);
         Self { attempts, end, is_in_time }
     }
+}
+
+fn is_worth_a_retry(status: u16) -> bool {
+    status >= 500 || matches!(status, 408 | 429)
 }

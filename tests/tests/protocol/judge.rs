@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
-use stage::callback::SIGNATURE;
+use stage::callback::{Line, MAX_BYTES as MAX, Put, SIGNATURE};
 
-use super::callback::{Inbox, Put};
+use crate::saw;
+
 use super::case::Case;
 use super::event::SECRET;
 use super::expectation::{End, Expected, Sending, To, Work};
 use super::handler::{Behaviour, Called, Calls};
 
-/// The longest body that CloudFormation takes.
-const MAX: usize = 4096;
 const NOT_CREATED: &str = "-not-created";
 
 /// What was seen of a case.
@@ -22,7 +21,7 @@ pub(crate) struct Seen {
     pub(crate) event: Value,
     /// What Lambda was told.
     pub(crate) result: anyhow::Result<()>,
-    pub(crate) inbox: Inbox,
+    pub(crate) line: Line,
     pub(crate) calls: Calls,
     pub(crate) log: String,
 }
@@ -41,13 +40,13 @@ pub(crate) fn is_discreet(text: &str) -> anyhow::Result<()> {
 
 /// Judges a case; tells the id that was made, if one was.
 pub(crate) fn judge(case: &Case, seen: &Seen) -> anyhow::Result<Option<Made>> {
-    let (inbox, calls) = (&seen.inbox, &seen.calls);
+    let (line, calls) = (&seen.line, &seen.calls);
     is_discreet(&seen.log)?;
     if let Err(error) = &seen.result {
         is_discreet(&format!("{error:#} {error:?}"))?;
     }
-    ensure!(inbox.accepted <= 1, "accepted {} times", inbox.accepted);
-    ensure!(inbox.followed == 0, "a redirect was followed");
+    ensure!(line.accepted.len() <= 1, "accepted {} times", line.accepted.len());
+    ensure!(line.followed == 0, "a redirect was followed");
     ensure!(calls.constructed <= 1, "constructed twice");
     ensure!(calls.calls.len() <= 1, "called twice: {:?}", calls.calls);
     let called = |call: Called| match case.behaviour.can_be_constructed() {
@@ -56,26 +55,34 @@ pub(crate) fn judge(case: &Case, seen: &Seen) -> anyhow::Result<Option<Made>> {
     };
     match Expected::of(case, &seen.event, &seen.url) {
         Expected::Nothing => {
-            ensure!(inbox.puts.is_empty(), "nobody was to be answered");
+            saw("an event that nobody can be answered for");
+            ensure!(line.puts.is_empty(), "nobody was to be answered");
             ensure!(calls.constructed == 0, "nothing was to be begun");
             ensure!(seen.result.is_ok(), "another delivery can't help: {:?}", seen.result);
             Ok(None)
         }
         Expected::Notice => {
-            ensure!(inbox.puts.is_empty(), "nobody was to be answered");
+            saw("a notice");
+            ensure!(line.puts.is_empty(), "nobody was to be answered");
             ensure!(calls.calls == called(Called::Notified), "{:?}", calls.calls);
             let is_well = attributes(&case.behaviour).is_some();
             ensure!(seen.result.is_ok() == is_well, "{:?}", seen.result);
             Ok(None)
         }
         Expected::Answer(to, work) => {
+            saw(match work {
+                Work::LastWords => "last words",
+                Work::Refused => "a request that is refused",
+                Work::NothingToDelete => "a Delete of what was not created",
+                Work::Called(_) => "a request that is answered",
+            });
             let ids = [&to.stack_id, &to.request_id, &to.logical_id].map(String::clone);
             let made = made(&to, calls, seen)?;
             match work {
                 Work::Called(kind) if !to.is_late => {
                     let id = made.clone().or_else(|| to.physical_id.clone());
                     let call = called(Called::For(kind, ids, id.unwrap_or_default()));
-                    let unanswered = inbox.puts.is_empty() && to.physical_id.is_none();
+                    let unanswered = line.puts.is_empty() && to.physical_id.is_none();
                     ensure!(calls.calls == call || unanswered, "{:?}, not {call:?}", calls.calls);
                     ensure!(calls.constructed == 1, "the handler was not made");
                 }
@@ -83,8 +90,8 @@ pub(crate) fn judge(case: &Case, seen: &Seen) -> anyhow::Result<Option<Made>> {
                 _ => ensure!(calls.constructed == 0, "{work:?}, and a handler was made"),
             }
             sending(case, &to, seen)?;
-            for put in &inbox.puts {
-                ensure!(put.body == inbox.puts[0].body, "two answers that differ");
+            for put in &line.puts {
+                ensure!(put.body == line.puts[0].body, "two answers that differ");
                 envelope(put, &to, seen).with_context(|| format!("in {put:?}"))?;
                 outcome(case, put, &to, &work).with_context(|| format!("in {put:?}"))?;
             }
@@ -95,7 +102,7 @@ pub(crate) fn judge(case: &Case, seen: &Seen) -> anyhow::Result<Option<Made>> {
 
 /// Where no id came: the one that was made, without the mark of a Create that made nothing.
 fn made(to: &To, calls: &Calls, seen: &Seen) -> anyhow::Result<Option<String>> {
-    let (Some(put), None) = (seen.inbox.puts.first(), &to.physical_id) else {
+    let (Some(put), None) = (seen.line.puts.first(), &to.physical_id) else {
         return Ok(None);
     };
     let body: Value = serde_json::from_slice(&put.body)?;
@@ -114,50 +121,53 @@ fn made(to: &To, calls: &Calls, seen: &Seen) -> anyhow::Result<Option<String>> {
 }
 
 fn sending(case: &Case, to: &To, seen: &Seen) -> anyhow::Result<()> {
-    let (inbox, sending) = (&seen.inbox, Sending::of(case));
-    let said = format!("{} of {sending:?}; {:?}", inbox.puts.len(), seen.result);
-    ensure!(inbox.puts.len() <= sending.attempts, "too many: {said}");
+    let (line, sending) = (&seen.line, Sending::of(case));
+    let said = format!("{} of {sending:?}; {:?}", line.puts.len(), seen.result);
+    saw(match sending.end {
+        End::Accepted if sending.attempts > 1 => "an answer that is taken at another attempt",
+        End::Accepted => "an answer that is taken",
+        End::Refused => "an answer that is refused",
+        End::Unreachable => "nobody at home",
+    });
+    ensure!(line.puts.len() <= sending.attempts, "too many: {said}");
     if sending.end == End::Unreachable {
-        ensure!(inbox.accepted == 0, "{said}");
+        ensure!(line.accepted.is_empty(), "{said}");
         ensure!(seen.result.is_err() || to.is_late, "{said}");
     } else if sending.is_in_time && !to.is_late {
-        ensure!(inbox.puts.len() == sending.attempts, "too few: {said}");
+        ensure!(line.puts.len() == sending.attempts, "too few: {said}");
         let accepted = usize::from(sending.end == End::Accepted);
-        ensure!(inbox.accepted == accepted, "{} accepted: {said}", inbox.accepted);
+        ensure!(line.accepted.len() == accepted, "{} accepted: {said}", line.accepted.len());
         let is_told = sending.end == End::Accepted;
         ensure!(seen.result.is_ok() == is_told, "what Lambda was told: {said}");
     }
     Ok(())
 }
 
-/// What CloudFormation and S3 demand of every answer.
+/// What CloudFormation and S3 demand of every answer, and we besides.
 fn envelope(put: &Put, to: &To, seen: &Seen) -> anyhow::Result<()> {
-    ensure!(put.method == "PUT", "the method");
     ensure!(seen.url.ends_with(&put.path_and_query), "not what was signed: {}", seen.url);
     ensure!(put.path_and_query.len() > seen.url.len() - 24, "not all that was signed");
-    ensure!(put.content_length == Some(put.body.len().to_string()), "its length");
-    ensure!(put.unwanted.is_empty(), "its headers");
     let text = str::from_utf8(&put.body)?;
     is_discreet(text)?;
     let body: Value = serde_json::from_str(text)?;
-    ensure!(body["StackId"] == to.stack_id, "the stack's id");
-    ensure!(body["RequestId"] == to.request_id, "the request's id");
-    ensure!(body["LogicalResourceId"] == to.logical_id, "the logical id");
     let id = body["PhysicalResourceId"].as_str().context("no id")?;
     match &to.physical_id {
-        Some(came) => ensure!(id == came, "the id that came"),
+        Some(came) => ensure!(id == came, "not the id that came"),
         None => ensure!((1..=1024).contains(&id.len()), "{} bytes of id", id.len()),
     }
+    // Where the ids alone are too long for CloudFormation, nobody can help it.
     let room = room(to, id);
-    ensure!(room < 0 || text.len() <= MAX, "{} bytes, room for {room}", text.len());
-    match (body["Status"].as_str(), body.get("Reason")) {
-        (Some("SUCCESS"), None) => ensure!(body["Data"].is_object(), "no attributes"),
-        (Some("FAILED"), Some(Value::String(reason))) => {
-            ensure!(!reason.trim().is_empty(), "an empty reason");
+    if room >= 0 && id.len() <= 1024 {
+        let request = seen.event.get("requestPayload").filter(|_| seen.event.get("ResponseURL").is_none());
+        put.read(request.unwrap_or(&seen.event)).map_err(anyhow::Error::msg)?;
+    }
+    match body.get("Reason") {
+        None => ensure!(body["Data"].is_object(), "no attributes"),
+        Some(reason) => {
+            let reason = reason.as_str().context("a reason that is no text")?;
             ensure!(!reason.contains(char::is_control), "a control character");
             ensure!(room < 1000 || reason.ends_with("Lambda request lambda-1)"), "no place");
         }
-        _ => anyhow::bail!("neither a success nor a failure with its reason"),
     }
     Ok(())
 }

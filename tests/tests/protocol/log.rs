@@ -5,11 +5,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::{mem, panic, thread};
 
+use plays::trials::THREAD;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
-
-/// Threads whose panics are part of a case have names that start so.
-pub(crate) const WORKER: &str = "protocol";
 
 /// What one case wrote.
 pub(crate) type Log = Arc<Mutex<Vec<u8>>>;
@@ -34,7 +32,7 @@ pub(crate) fn capture() {
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             match thread::current().name() {
-                Some(name) if name.starts_with(WORKER) => write(format!("{panic}\n").as_bytes()),
+                Some(THREAD) => write(format!("{panic}\n").as_bytes()),
                 _ => print(panic),
             };
         }));

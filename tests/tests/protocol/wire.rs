@@ -1,5 +1,6 @@
 //! The cases that have a name: what the facts of the protocol ask for one by one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -134,8 +135,8 @@ async fn retries_stop_after_six_attempts_however_much_time_there_is() {
 
 #[tokio::test]
 async fn what_a_vpc_lacks_when_s3_can_not_be_reached_is_in_the_log() {
-    let nobody = super::callback::Callback::start().await;
-    let url = format!("{}/path?{SIGNATURE}", nobody.nobody());
+    let callback = Callback::start().await.unwrap();
+    let url = format!("{}/path?{SIGNATURE}", callback.nobody());
     let ended = handle(done(), event("Create", &url), SHORT).await;
     for word in ["127.0.0.1", "route to S3", "endpoint", "policy"] {
         assert!(ended.log.contains(word), "{word} is not in {}", ended.log);
@@ -171,14 +172,23 @@ async fn the_physical_id_is_fixed_at_create_and_echoed_ever_after() {
 }
 
 #[tokio::test]
-async fn a_repeated_delivery_is_answered_with_the_same() {
+async fn a_repeated_delivery_is_answered_with_the_same_and_a_handler_that_could_not_be_made_is_made_again() {
+    log::capture();
+    let made = AtomicUsize::new(0);
+    let (behaviour, calls) = (done(), Arc::default());
+    let guard = Guard::new(async || match made.fetch_add(1, Ordering::Relaxed) {
+        0 => anyhow::bail!("no region"),
+        _ => Handler::construct(&behaviour, &calls).await,
+    });
     let callback = Callback::start().await.unwrap();
-    let event = event("Create", callback.url());
-    handle(done(), event.clone(), AMPLE).await.result.unwrap();
-    handle(done(), event, AMPLE).await.result.unwrap();
-    let puts = callback.puts();
-    assert_eq!(puts.len(), 2);
-    assert_eq!(puts[0].body, puts[1].body);
+    for _ in 0..3 {
+        guard.handle(event("Create", callback.url()), &context(AMPLE, "/aws/lambda/it")).await.unwrap();
+    }
+    let [failed, first, second] = &callback.puts()[..] else { panic!("{:?}", callback.puts()) };
+    assert_eq!(failed.json()["Status"], "FAILED");
+    assert_eq!(first.json()["Status"], "SUCCESS");
+    assert_eq!(first.body, second.body);
+    assert_eq!(made.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
@@ -191,4 +201,42 @@ async fn a_delete_of_a_made_up_id_reaches_the_handler_and_echoes_the_id() {
     let answer = callback.answer().await;
     assert_eq!(answer["PhysicalResourceId"], "stream-UnderTest-1XQ5T8J2Z");
     assert_eq!(answer["Status"], "SUCCESS");
+}
+
+#[tokio::test]
+async fn work_ends_when_cloudformation_stops_waiting_however_much_time_lambda_grants() {
+    let callback = Callback::start().await.unwrap();
+    let url = callback.url().replace("X-Amz-Expires=7200", "X-Amz-Expires=3");
+    handle(Behaviour::NeverEnds, event("Create", &url), Duration::from_mins(15)).await.result.unwrap();
+    let answer = callback.answer().await;
+    assert!(answer["Reason"].as_str().unwrap().contains("time is nearly over"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said() {
+    let lacks = |field: &str| {
+        let mut event = event("Create", "");
+        event.as_object_mut().unwrap().remove(field);
+        event
+    };
+    let sized = |size: Value| {
+        let mut event = event("Create", "");
+        event["ResourceProperties"]["Size"] = size;
+        event
+    };
+    let rows = [
+        (event("Replace", ""), "RequestType is \"Replace\"; this handler knows Create, Update and Delete"),
+        (lacks("StackId"), "missing field `StackId`"),
+        (lacks("ResourceProperties"), "missing field `ResourceProperties`"),
+        (sized(json!("7000000")), "ResourceProperties.Size: number too large"),
+        (sized(json!(["7"])), "ResourceProperties.Size: invalid type"),
+    ];
+    for (mut event, said) in rows {
+        let callback = Callback::start().await.unwrap();
+        event["ResponseURL"] = json!(callback.url());
+        handle(done(), event, AMPLE).await.result.unwrap();
+        let answer = callback.answer().await;
+        let reason = answer["Reason"].as_str().unwrap_or_default();
+        assert!(reason.contains(said), "{said}: {answer}");
+    }
 }

@@ -62,11 +62,10 @@ impl Scene {
         let authority = Authority::new();
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
-        let (to_answer, _) = callback.url().split_at("http://127.0.0.1:".len() + 5);
         let fronts = [
             TlsFront::start(&authority, aws.endpoint()).await?,
             TlsFront::start(&authority, secrets.endpoint()).await?,
-            TlsFront::start(&authority, to_answer.trim_end_matches('/')).await?,
+            TlsFront::start(&authority, callback.endpoint()).await?,
         ];
         Ok(Self { dms, stack, tasks, callback, database: None, secrets, fronts, folder, _aws: aws })
     }
@@ -139,7 +138,7 @@ impl Scene {
     /// A request about a resource with these properties.
     pub(crate) fn request(&self, kind: &str, resource: &str, properties: &Value) -> Value {
         let [.., answers] = &self.fronts;
-        let url = format!("{}/{}", answers.endpoint(), self.callback.path_and_query());
+        let url = format!("{}{}", answers.endpoint(), self.callback.path_and_query());
         request::event(kind, resource, &url, properties)
     }
 
