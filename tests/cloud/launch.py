@@ -1,14 +1,15 @@
-"""The local cloud: ministack, plus what it lacks for a stack with DMS in it.
+"""The local cloud: ministack, with what patches/ adds to it.
 
-Started by the driver in tests/src as `python launch.py`, with
+Started by the driver in tests/stage as `python launch.py`, with
 
     GATEWAY_PORT          the port to serve on, of 127.0.0.1
     SLUICE_DMS_ENDPOINT   URL of the DMS stand-in
-    SLUICE_RDS_ENDPOINT   URL of the database starter (see rds.py)
-    SLUICE_LAMBDA_LOG     optional: a file to append the functions' output to (see lambda_runs.py)
-    SLUICE_CALL_LOG       optional: a file to append the roles' calls of AWS to (see permissions.py)
+    SLUICE_RDS_ENDPOINT   URL of the database starter (see patches/rds.py)
+    SLUICE_LAMBDA_LOG     optional: a file to append the functions' output to (see patches/runs.py)
+    SLUICE_CALL_LOG       optional: a file to append the roles' calls of AWS to (see patches/permissions.py)
     SLUICE_RECONCILES_TAGS
-                          optional: 1 takes tags off a task that is updated, unless the template has them (see dms.py)
+                          optional: 1 takes tags off a task that is updated, unless the template has them (see
+                          patches/dms.py)
     LOG_LEVEL             optional: ministack's own log, on stderr (WARNING)
 
 It ends when its standard input is closed, its parent dies, or it gets SIGTERM or
@@ -65,25 +66,9 @@ def main() -> None:
 
     import ministack.app
 
-    import alarms
-    import async_calls
-    import batches
-    import change_sets
-    import custom_resources
-    import dms
-    import generated_secrets
-    import lambda_runs
-    import network
-    import permissions
-    import rds
-    import rollback
-    import stack_engine
-    import stack_events
+    import patches
 
-    # stack_events last: it sees an event after the others have settled what it says.
-    for part in (lambda_runs, async_calls, batches, custom_resources, generated_secrets, alarms, dms, network, permissions,
-                 rds, stack_engine, rollback, change_sets, stack_events):
-        part.install()
+    patches.install()
 
     sys.argv = sys.argv[:1]
     ministack.app.main()

@@ -1,10 +1,18 @@
-"""Change sets as CloudFormation shows them while they are carried out."""
+"""Change sets and templates, where ministack's CloudFormation knows less than AWS's.
 
-from ministack.services.cloudformation import _ACTION_HANDLERS, changesets, handlers, provisioners
+What it adds, all of it general:
+- which change set a stack was made by, and that its execution fails when the rollback begins
+- tags as a scope of their own among a resource's changes
+- which properties replace a resource, for types of which ministack does not know it
+- Fn::FindInMap in conditions
+"""
 
-from stack_engine import replaces, stack_record, wrap_add_event
+from ministack.services.cloudformation import _ACTION_HANDLERS, changesets, engine, handlers, provisioners, stacks
 
-# Types of Sluice's stacks that ministack has no list of replacing properties for. Without one,
+from patches.patching import wrap
+from patches.stack_operations import replaces, stack_record
+
+# Types that ministack has no list of replacing properties for. Without one,
 # every change reads "Conditional", and so does all that refers to the resource.
 REPLACING = {
     "AWS::CloudWatch::Alarm": ("AlarmName",),
@@ -23,15 +31,17 @@ REPLACING = {
 
 
 def install() -> None:
-    """Patch what DescribeStacks and DescribeChangeSet answer."""
+    """Patch what DescribeStacks and DescribeChangeSet answer, and how conditions are evaluated."""
     replaces(REPLACING)
     # ministack doesn't keep which change set a stack was made by.
     _ACTION_HANDLERS["ExecuteChangeSet"] = noted(_ACTION_HANDLERS["ExecuteChangeSet"])
     _ACTION_HANDLERS["DescribeStacks"] = with_change_set_id(handlers._describe_stacks)
     # ministack says EXECUTE_IN_PROGRESS until a rollback is over.
-    wrap_add_event(failed_with_the_rollback)
+    wrap(stacks, "_add_event", failed_with_the_rollback)
     # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
-    changesets._diff_resources = with_tag_scope(changesets._diff_resources)
+    wrap(changesets, "_diff_resources", with_tag_scope)
+    # ministack takes Fn::FindInMap in a condition for a text.
+    wrap(engine, "_evaluate_conditions", with_mappings)
 
 
 def noted(original):
@@ -91,3 +101,30 @@ def with_tag_scope(original):
                 change["Scope"] = list(dict.fromkeys(d["Target"]["Attribute"] for d in change["Details"]))
         return changes
     return diff
+
+
+def with_mappings(original):
+    """The conditions of a template, with what Fn::FindInMap finds."""
+    def evaluate(template: dict, params: dict) -> dict:
+        found = {name: looked_up(definition, template.get("Mappings", {}), params)
+                 for name, definition in template.get("Conditions", {}).items()}
+        return original({**template, "Conditions": found}, params)
+    return evaluate
+
+
+def looked_up(node, mappings: dict, params: dict):
+    """The same, with the values of mappings in place of the functions that find them."""
+    if isinstance(node, list):
+        return [looked_up(item, mappings, params) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "Fn::FindInMap" in node:
+        return engine.find_in_map(node["Fn::FindInMap"], mappings, lambda argument: resolved(argument, params))
+    return {name: looked_up(value, mappings, params) for name, value in node.items()}
+
+
+def resolved(argument, params: dict):
+    """An argument of Fn::FindInMap: a literal, or a parameter's value."""
+    if isinstance(argument, dict) and argument.get("Ref") in params:
+        return params[argument["Ref"]]["Value"]
+    return argument

@@ -1,6 +1,8 @@
-"""Functions as processes of this machine, seen from outside as Lambda runs them."""
+"""Functions as processes of this machine, seen from outside as Lambda runs them.
 
-import functools
+General, but for the file that the driver follows: SLUICE_LAMBDA_LOG.
+"""
+
 import json
 import os
 import threading
@@ -8,6 +10,8 @@ import time
 
 from ministack.core import lambda_runtime
 from ministack.services import cloudwatch_logs, lambda_svc
+
+from patches.patching import wrap
 
 # What a function's process takes over from the launcher's environment, and what Lambda puts there.
 INHERITED = ("PATH", "LANG", "TZ", "TMPDIR", "RUST_LOG", "RUST_BACKTRACE")
@@ -19,13 +23,13 @@ _log_lock = threading.Lock()
 def install() -> None:
     """Replace how ministack starts, ends and logs functions."""
     # ministack hands functions the launcher's whole environment.
-    lambda_svc._provided_worker_env = functools.partial(environment, lambda_svc._provided_worker_env)
+    wrap(lambda_svc, "_provided_worker_env", lambda original: lambda *args: environment(original, *args))
     # ministack shows a run's output only when the run is over.
-    lambda_runtime.ProvidedWorker._pump_output = with_live_log(lambda_runtime.ProvidedWorker._pump_output)
+    wrap(lambda_runtime.ProvidedWorker, "_pump_output", with_live_log)
     # ministack kills a run when its function is updated or deleted; Lambda lets it finish.
-    lambda_runtime.kill_workers = after_their_runs(lambda_runtime.kill_workers)
+    wrap(lambda_runtime, "kill_workers", after_their_runs)
     # ministack creates a log group that is gone; a function without logs:CreateLogGroup does not.
-    lambda_svc._emit_lambda_logs = into_existing_group(lambda_svc._emit_lambda_logs)
+    wrap(lambda_svc, "_emit_lambda_logs", into_existing_group)
 
 
 def environment(original, config: dict, code_dir: str, port: int) -> dict:

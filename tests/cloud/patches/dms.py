@@ -16,9 +16,7 @@ from botocore.exceptions import ClientError
 from ministack.core.responses import get_region
 from ministack.services.cloudformation import provisioners
 
-import dms_properties
-from rollback import CreateFailed
-from stack_engine import replaces
+from patches.stack_operations import CreateFailed, fails_half_way, replaces, takes_time
 
 REPLACING = {
     "AWS::DMS::Endpoint": ("KmsKeyId", "ResourceIdentifier"),
@@ -45,8 +43,10 @@ _refused: dict = {}
 
 
 def install() -> None:
-    """Register the types: ministack has none of DMS's."""
+    """Register the service and the types: ministack has none of DMS's."""
     replaces(REPLACING)
+    takes_time("AWS::DMS::")
+    fails_half_way("AWS::DMS::")
     for kind in (Kind("ReplicationTask", filter_name="replication-task-arn", ready="ready"),
                  Kind("Endpoint", filter_name="endpoint-arn", ready="active"),
                  Kind("ReplicationInstance", filter_name="replication-instance-arn", ready="available"),
@@ -100,7 +100,7 @@ class Kind:
     def create(self, logical_id: str, props: dict, stack_name: str) -> tuple:
         """Create, and wait until it can be used."""
         operation = f"Create{self.name}"
-        parameters = dms_properties.parameters(client(), operation, self.type, props)
+        parameters = call_parameters(client(), operation, self.type, props)
         parameters.setdefault(self.identifier, generated_identifier(stack_name, logical_id))
         parameters["Tags"] = tag_list(props)
         created = call(operation, **parameters)[self.name]
@@ -115,7 +115,7 @@ class Kind:
         changed = {name: value for name, value in new.items() if name != "Tags" and old.get(name) != value}
         putting_back = _refused.pop(physical_id, None) == (new, old)
         if changed:
-            parameters = dms_properties.parameters(client(), f"Modify{self.name}", self.type, changed)
+            parameters = call_parameters(client(), f"Modify{self.name}", self.type, changed)
             parameters[self.key] = physical_id
             if self.name == "ReplicationInstance":
                 parameters["ApplyImmediately"] = True
@@ -215,3 +215,49 @@ def own_tags(tags: dict) -> dict:
 def tag_list(props: dict) -> list:
     """The tags to create a resource with."""
     return [{"Key": key, "Value": value} for key, value in own_tags(provisioners._tag_map(props.get("Tags"))).items()]
+
+
+def call_parameters(client, operation: str, rtype: str, props: dict) -> dict:
+    """The properties that `operation` takes, by its own names and types.
+
+    A template may say "3306" for a number and "true" for a truth value, and writes
+    some names differently (MySqlSettings for MySQLSettings). A property that no
+    operation of the type takes is a mistake in the template.
+    """
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    known = all_names(client, rtype)
+    unknown = [name for name in props if name.lower() not in known]
+    if unknown:
+        raise ValueError(f"Encountered unsupported property {unknown[0]} in {rtype}")
+    return convert(shape, {name: value for name, value in props.items() if name != "Tags"})
+
+
+def all_names(client, rtype: str) -> set:
+    """What the type's Create and Modify take, in lower case."""
+    name = rtype.rsplit("::", 1)[-1]
+    return {
+        member.lower() for verb in ("Create", "Modify")
+        for member in client.meta.service_model.operation_model(verb + name).input_shape.members
+    }
+
+
+def convert(shape, value):
+    """`value` in the type that `shape` asks for; members that it lacks are left out."""
+    kind = shape.type_name
+    if kind == "structure" and isinstance(value, dict):
+        members = {name.lower(): name for name in shape.members}
+        return {
+            members[name.lower()]: convert(shape.members[members[name.lower()]], item)
+            for name, item in value.items() if name.lower() in members and item is not None
+        }
+    if kind == "list" and isinstance(value, list):
+        return [convert(shape.member, item) for item in value]
+    if kind == "boolean":
+        return str(value).lower() == "true"
+    if kind in ("integer", "long"):
+        return int(value)
+    if kind == "timestamp":
+        return float(value)
+    if kind == "string" and not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return value

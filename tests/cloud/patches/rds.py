@@ -14,15 +14,19 @@ import urllib.request
 from ministack.services import rds
 from ministack.services.cloudformation import provisioners
 
+from patches.patching import wrap
+from patches.stack_operations import takes_time
+
 START_SECONDS = 300
 
 
 def install() -> None:
     """Put a server behind the records that ministack keeps of clusters."""
     # By name too: ministack's update handlers call these for a replacement.
-    for name, function in (("_rds_db_cluster_create", cluster_create), ("_rds_db_cluster_delete", cluster_delete),
-                           ("_rds_db_instance_create", instance_create)):
-        setattr(provisioners, name, function(getattr(provisioners, name)))
+    takes_time("AWS::RDS::DBCluster")
+    wrap(provisioners, "_rds_db_cluster_create", cluster_create)
+    wrap(provisioners, "_rds_db_cluster_delete", cluster_delete)
+    wrap(provisioners, "_rds_db_instance_create", instance_create)
     handlers = provisioners._RESOURCE_HANDLERS
     handlers["AWS::RDS::DBCluster"]["create"] = provisioners._rds_db_cluster_create
     handlers["AWS::RDS::DBCluster"]["delete"] = provisioners._rds_db_cluster_delete

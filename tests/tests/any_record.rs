@@ -1,7 +1,5 @@
 //! Whatever stands in a record, it is read in full or refused.
 
-#![allow(clippy::panic, clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 
 use change_event::{Fate, Message, Operation, Row};

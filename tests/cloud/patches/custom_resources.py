@@ -2,7 +2,7 @@
 
 ministack calls the function and waits for it to return before it looks for the
 answer. CloudFormation calls it asynchronously, so Lambda's retries and OnFailure
-apply, and only the answer to the ResponseURL counts.
+apply, and only the answer to the ResponseURL counts. General.
 """
 
 from datetime import datetime, timezone
@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services.cloudformation import custom_resource
 
-import async_calls
-from rollback import CreateFailed
+from patches import calls
+from patches.patching import wrap
+from patches.stack_operations import CreateFailed
 
 # CloudFormation's own wording, which users search for.
 SILENCE = ("CloudFormation did not receive a response from your custom resource. "
@@ -22,9 +23,9 @@ REFUSAL = "Received response status [FAILED] from custom resource. Message retur
 def install() -> None:
     """Replace ministack's requests to custom resources."""
     # Calls synchronously, and leaves out what CloudFormation sends.
-    custom_resource.invoke_custom_resource = request
+    wrap(custom_resource, "invoke_custom_resource", lambda _: request)
     # CloudFormation's are presigned S3 URLs; handlers read the time of the request from them.
-    custom_resource._response_url = presigned(custom_resource._response_url)
+    wrap(custom_resource, "_response_url", presigned)
 
 
 def presigned(original):
@@ -80,7 +81,7 @@ def ask(request_type, logical_id, props, stack_id, resource_type, physical_id, o
         event["OldResourceProperties"] = wire(old_props)
 
     answered = custom_resource.register_token(token)
-    if not async_calls.call(service_token, event):
+    if not calls.call(service_token, event):
         raise ValueError(f"Invalid ServiceToken: there is no function {service_token} "
                          f"in account {get_account_id()}, region {get_region()}")
     answered.wait(timeout=int(props.get("ServiceTimeout", 3600)))

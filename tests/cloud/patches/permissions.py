@@ -16,6 +16,8 @@ import urllib.request
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
 
+from patches.patching import wrap
+
 TARGET = "AmazonDMSv20160101."
 # What a call is about, by the names of its parameters. TestConnection is about both of its two.
 RESOURCES = ("ReplicationTaskArn", "ResourceArn", "ResourceArnList", "EndpointArn", "ReplicationInstanceArn")
@@ -27,9 +29,9 @@ def install() -> None:
     """Add DMS to the services, and look at every decision."""
     router.SERVICE_PATTERNS["dms"] = {"target_prefixes": [TARGET]}
     app.SERVICE_HANDLERS["dms"] = forward
-    iam_actions.extract_iam_action = dms_action(iam_actions.extract_iam_action)
-    iam_actions.extract_resource_arn = resources(iam_actions.extract_resource_arn)
-    iam_evaluator.enforce = recorded(iam_evaluator.enforce)
+    wrap(iam_actions, "extract_iam_action", dms_action)
+    wrap(iam_actions, "extract_resource_arn", resources)
+    wrap(iam_evaluator, "enforce", recorded)
 
 
 async def forward(method, path, headers, body, query_params):
