@@ -50,7 +50,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One after the other, also under -j: the stream's stack is made from the database's outputs.
 .NOTPARALLEL:
 
-.PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud lint package package-examples \
+.PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud breakages lint package package-examples \
   deploy deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
@@ -128,17 +128,20 @@ cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 explore: ## every order in which handlers, CloudFormation and an operator can come (half an hour)
 	SLUICE_EXPLORE=all cargo test --locked --package plays --test schedules -- --nocapture
 
+breakages: setup functions ## break Sluice in the places of tests/breakages, which tests have to notice; writes docs/breakages.md (an hour)
+	$(BIN)/python -B tests/breakages
+
 lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-deny, cfn-lint, checkov, yamllint, ruff
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
-	@command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny@0.20.2
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --debug cargo-deny@0.20.2
 	cargo deny --locked --log-level error check licenses bans sources
 	cfn-lint
 	$(VENV)/checkov/bin/checkov
 	yamllint --strict .cfnlintrc.yaml .checkov.yaml .yamllint.yaml cfn
-	ruff check --no-cache cfn/operate
-	ruff format --no-cache --check cfn/operate
+	ruff check --no-cache cfn/operate tests/breakages
+	ruff format --no-cache --check cfn/operate tests/breakages
 
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account

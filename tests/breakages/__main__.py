@@ -1,8 +1,8 @@
-"""Breaks Sluice in the places of breakages.toml, one at a time, and demands that the named test notices: make breakages.
+"""Breaks Sluice in the places of breakages.toml, one at a time; the named test has to notice: make breakages.
 
-It works on a copy of what git knows, under target/breakages, and leaves the tree it is run from as it is, but for
-docs/breakages.md, which it writes when all was noticed. Words on the command line choose breakages by what their text
-holds; then nothing is written.
+It needs Python 3.11. It works on a copy of what git knows, under target/breakages, and leaves the tree it is run from as
+it is, but for docs/breakages.md, which it writes when all was noticed. Words on the command line choose breakages by
+what their text holds; then nothing is written.
 """
 
 import os
@@ -10,8 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "target/breakages"
@@ -24,9 +25,9 @@ PAGE = """# Breakages
 
 <!-- Written by `make breakages`. -->
 
-Tests that can't fail prove nothing. `make breakages` breaks Sluice in the {count} places below, one at a time, in a copy
-of the sources, and runs the test that has to notice. Here it did, every time. The places are in
-[breakages.toml](../tests/breakages/breakages.toml); what is added to Sluice adds to them.
+Tests that can't fail prove nothing. `make breakages` breaks Sluice in the {count} places below, one at a time, in a
+copy of the sources, and runs the test that has to notice. When this page was written it did, every time. The places
+are in [breakages.toml](../tests/breakages/breakages.toml); what is added to Sluice adds to them.
 
 | what is broken | where | the test that notices |
 |---|---|---|
@@ -54,9 +55,8 @@ def main() -> int:
 
 def copy() -> None:
     """Bring the copy to what is here. What is the same keeps its time, so that it is not built anew."""
-    known = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-    )
+    listed = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    known = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True)  # noqa: S603
     names = {name for name in known.stdout.decode().split("\0") if (ROOT / name).is_file()}
     for old in TREE.rglob("*"):
         if old.is_file() and str(old.relative_to(TREE)) not in names:
@@ -109,7 +109,7 @@ def cargo(test: str, *more: str) -> int:
     }
     with open(FOLDER / "log", "wb") as log:
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603 - the list names packages and tests
                 command, cwd=TREE, env=os.environ | environment, stdout=log, stderr=log, timeout=PATIENCE_S
             )
         except subprocess.TimeoutExpired:
