@@ -1,7 +1,7 @@
 """Breaks Sluice in the places of breakages.toml, one at a time; the named test has to notice: make breakages.
 
-It needs Python 3.11. It works on a copy of what git knows, under target/breakages, and leaves the tree it is run from as
-it is, but for docs/breakages.md, which it writes when all was noticed. Words on the command line choose breakages by
+It needs Python 3.11. It works on a copy of what git knows, under target/breakages, and leaves the tree it is run from
+as it is, but for docs/breakages.md, which it writes when all was noticed. Words on the command line choose breakages by
 what their text holds; then nothing is written.
 """
 
@@ -66,6 +66,11 @@ def copy() -> None:
         if not there.exists() or there.read_bytes() != here.read_bytes():
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(here, there)
+    # The templates name the functions by their place.
+    functions = TREE / "target/lambda"
+    functions.parent.mkdir(exist_ok=True)
+    if not functions.is_symlink():
+        functions.symlink_to(ROOT / "target/lambda")
 
 
 def failure(number: int, breakage: dict) -> str | None:

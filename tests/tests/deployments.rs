@@ -13,10 +13,6 @@ mod incidents;
 mod judge;
 #[path = "deployments/lambda.rs"]
 mod lambda;
-#[path = "deployments/lives.rs"]
-mod lives;
-#[path = "deployments/plan.rs"]
-mod plan;
 #[path = "deployments/resources.rs"]
 mod resources;
 #[path = "deployments/template.rs"]
@@ -27,8 +23,8 @@ mod update;
 mod world;
 
 use cloudformation::CloudFormation;
-use plan::Life;
 use plays::trials::{Trials, saw};
+use stage::lives::{self, Life};
 use tokio::runtime;
 use world::World;
 

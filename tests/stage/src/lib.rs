@@ -20,6 +20,7 @@ pub mod gate;
 pub mod http;
 pub mod kinesis;
 pub mod lambda;
+pub mod lives;
 pub mod mysql;
 pub mod on_failure;
 pub mod play;

@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::functions::Ask;
-use crate::plan::{Call, Life, Step, Update, What};
 use crate::template::{Action, Template};
 use crate::update::Undo;
 use crate::world::World;
+use stage::lives::{Call, Life, Step, Update, What};
 
 /// What CloudFormation knows.
 pub(crate) struct CloudFormation {

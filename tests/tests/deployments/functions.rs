@@ -12,8 +12,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::cloudformation::CloudFormation;
 use crate::lambda::Process;
-use crate::plan::{Call, Update};
 use crate::world::Rights;
+use stage::lives::{Call, Update};
 
 /// What is asked of which function.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use stage::dms::{Arn, TaskStatus};
 use tokio::time::sleep;
 
-use crate::plan::Incident;
 use crate::world::{BROKEN, Wanted, World};
+use stage::lives::Incident;
 
 impl World {
     /// DmsPre is called: what an operator has started until now is in its hands, if the stack still lists it. A rollback

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::functions::Ask;
-use crate::plan::{Call, Mishap};
 use crate::world::{Rights, World};
+use stage::lives::{Call, Mishap};
 
 /// One invocation.
 pub(crate) struct Process {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stage::dms::Arn;
 use stage::stack::ResourceChange;
 
-use crate::plan::{Edit, TaskPlan};
+use stage::lives::{Edit, TaskPlan};
 
 /// What a template describes. A generation is what needs a replacement when it changes; a version doesn't.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -8,9 +8,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::cloudformation::CloudFormation;
 use crate::functions::Ask;
-use crate::plan::{By, Call, Failure, Update};
 use crate::template::{Action, Template};
 use crate::world::Rights;
+use stage::lives::{By, Call, Failure, Update};
 
 /// How it was before, and what has been touched since.
 #[derive(Clone)]

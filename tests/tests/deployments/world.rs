@@ -10,7 +10,7 @@ use stage::dms::{Dms, Pace, Refusal, Throttle};
 use stage::stack::Stack;
 use tokio::time::sleep;
 
-use crate::plan::{Dates, Nature};
+use stage::lives::{Dates, Nature};
 
 /// The names of the tasks that a call may stop; `None`: any.
 pub(crate) type Rights = Option<BTreeSet<String>>;

@@ -1,39 +1,45 @@
-//! What is done and what goes wrong, from a seed.
+//! What is done in a run, and what goes wrong in it: the updates of [`lives`](stage::lives), as far as they can be carried
+//! out on a stream's stack in the local cloud. A seed decides all of it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// An update of the stack.
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use stage::aws;
+use stage::lives::{self, Call, Edit, Incident, Mishap, Update};
+
+/// What is done to the stack.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
-    /// Of the task, in place.
+    /// The task changes.
     Task,
-    /// Of the endpoint at the database.
+    /// The endpoint at the database changes.
     Source,
-    /// Of the endpoint at the stream.
+    /// The endpoint at the stream changes.
     Target,
-    /// Of nothing that is DMS's.
+    /// Something changes that is not DMS's.
     Nothing,
     /// Another task takes the task's place.
     ReplaceTask,
-    /// Another endpoint takes an endpoint's place, and so another task the task's.
+    /// Another endpoint takes an endpoint's place, and the task's another task.
     ReplaceTarget,
-    /// Of the task, which DMS refuses.
+    /// The task is to change in a way that DMS refuses.
     Refused,
-    /// Of the task, after which something else fails.
+    /// The task changes, and then something else fails.
     FailsLater,
 }
 
-/// What goes wrong meanwhile, so many milliseconds after the update has begun.
+/// What goes wrong. A number is of milliseconds from the update's beginning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Trouble {
-    /// The process of a handler that is at work is killed.
+    /// The handler that is at work is killed.
     KillHandler(u64),
-    /// DMS refuses a part of all calls.
+    /// DMS throttles.
     Throttle,
-    /// The next call of an operation fails inside of DMS.
+    /// The next call of an operation fails.
     FailCall(&'static str),
-    /// The database crashes, and comes again.
+    /// The database is killed, and comes up again.
     CrashDatabase(u64),
     /// The database is restarted.
     RestartDatabase(u64),
@@ -45,25 +51,14 @@ pub enum Trouble {
     Cancel(u64),
 }
 
-/// An update, and what goes wrong in it.
+/// One operation, and what goes wrong in it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Round {
-    /// The update.
+    /// What is done.
     pub operation: Operation,
     /// What goes wrong.
     pub troubles: Vec<Trouble>,
 }
-
-const OPERATIONS: [Operation; 8] = [
-    Operation::Task,
-    Operation::ReplaceTask,
-    Operation::Refused,
-    Operation::Target,
-    Operation::FailsLater,
-    Operation::Nothing,
-    Operation::ReplaceTarget,
-    Operation::Source,
-];
 
 const CALLS: [&str; 5] = [
     "DescribeReplicationTasks",
@@ -73,42 +68,48 @@ const CALLS: [&str; 5] = [
     "RemoveTagsFromResource",
 ];
 
-/// A run of random numbers: splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
-
 /// The rounds of a run. A longer run of the same seed begins like a shorter one.
 pub fn rounds(seed: u64, count: usize) -> Vec<Round> {
-    let mut dice = Dice(seed);
-    (0..count).map(|_| round(&mut dice)).collect()
+    let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() });
+    // Without a filter in it, a strategy always has a value.
+    let updates = (0..count).filter_map(|_| lives::update().new_tree(&mut runner).ok());
+    updates.map(|update| Round::of(&update.current())).collect()
 }
 
-fn round(dice: &mut Dice) -> Round {
-    let operation = OPERATIONS[dice.below(OPERATIONS.len() as u64) as usize];
-    let troubles = (0..dice.below(3)).map(|_| trouble(dice)).collect();
-    Round { operation, troubles }
-}
-
-fn trouble(dice: &mut Dice) -> Trouble {
-    let kind = dice.below(8);
-    let moment = 300 + dice.below(6_000);
-    match kind {
-        0 => Trouble::KillHandler(moment),
-        1 => Trouble::Throttle,
-        2 => Trouble::FailCall(CALLS[dice.below(CALLS.len() as u64) as usize]),
-        3 => Trouble::CrashDatabase(moment),
-        4 => Trouble::RestartDatabase(moment),
-        5 => Trouble::OperatorStops(moment),
-        6 => Trouble::OperatorResumes(moment),
-        _ => Trouble::Cancel(moment),
+impl Round {
+    fn of(update: &Update) -> Self {
+        let operation = match (&update.fails, update.edits.first()) {
+            (Some(failure), _) if failure.done => Operation::FailsLater,
+            (Some(_), _) => Operation::Refused,
+            (None, Some(Edit::Task(_) | Edit::TaskConditionally(_) | Edit::TaskTags(_))) => Operation::Task,
+            (None, Some(Edit::Thing(which) | Edit::ThingTags(which))) => match which % 2 {
+                0 => Operation::Source,
+                _ => Operation::Target,
+            },
+            (None, Some(Edit::Replace(..) | Edit::Remove(_))) => Operation::ReplaceTask,
+            (None, Some(Edit::Rewire(_) | Edit::ReplaceThing(_))) => Operation::ReplaceTarget,
+            (None, Some(Edit::Add(_)) | None) => Operation::Nothing,
+        };
+        // A minute of the model is a second or two here.
+        let millis = |seconds: u8| 300 + u64::from(seconds) * 35;
+        let cancelled = update.cancelled_after_s.map(|after| Trouble::Cancel(millis(after)));
+        let incidents = update.meanwhile.iter().map(|(after, incident)| {
+            let at = millis(*after);
+            match incident {
+                Incident::OperatorStops(_) => Trouble::OperatorStops(at),
+                Incident::OperatorStarts(_) => Trouble::OperatorResumes(at),
+                Incident::Breaks(_) | Incident::WillFail(_) => Trouble::CrashDatabase(at),
+                Incident::OperatorDeletes(_) | Incident::Forgets(_) => Trouble::RestartDatabase(at),
+            }
+        });
+        let calls = [&update.pre, &update.post, &update.undo_pre, &update.undo_post];
+        let mishaps = calls.into_iter().flat_map(|Call { mishaps, .. }| mishaps);
+        let mishaps = mishaps.map(|(number, mishap)| match mishap {
+            Mishap::DiesBefore | Mishap::DiesAfter => Trouble::KillHandler(300 + u64::from(*number) * 90),
+            Mishap::Meets(aws::Trouble::Throttled) => Trouble::Throttle,
+            Mishap::Meets(_) => Trouble::FailCall(CALLS[usize::from(*number) % CALLS.len()]),
+        });
+        Self { operation, troubles: cancelled.into_iter().chain(incidents).chain(mishaps).collect() }
     }
 }
 
@@ -165,7 +166,7 @@ impl fmt::Display for Trouble {
 
 #[cfg(test)]
 mod tests {
-    use super::{OPERATIONS, rounds};
+    use super::{Operation, Trouble, rounds};
 
     #[test]
     fn a_seed_decides_all_of_it_and_another_one_something_else() {
@@ -175,10 +176,23 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_comes_up() {
-        let rounds = rounds(1, 200);
-        for operation in OPERATIONS {
-            assert!(rounds.iter().any(|round| round.operation == operation));
+    fn every_operation_and_every_trouble_comes_up() {
+        let rounds = rounds(1, 400);
+        for operation in [
+            Operation::Task,
+            Operation::Source,
+            Operation::Target,
+            Operation::Nothing,
+            Operation::ReplaceTask,
+            Operation::ReplaceTarget,
+            Operation::Refused,
+            Operation::FailsLater,
+        ] {
+            assert!(rounds.iter().any(|round| round.operation == operation), "{operation:?}");
         }
+        let troubles: Vec<&Trouble> = rounds.iter().flat_map(|round| &round.troubles).collect();
+        let kinds: std::collections::BTreeSet<_> =
+            troubles.iter().map(|it| format!("{it:?}").split('(').next().map(str::to_owned)).collect();
+        assert_eq!(kinds.len(), 8, "{kinds:?}");
     }
 }

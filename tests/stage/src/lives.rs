@@ -1,81 +1,101 @@
-//! What is to happen: a stack, the operations on it, and everything that goes wrong in them.
+//! What is to happen: a stack, the operations on it, and everything that goes wrong in them. The model of deployments lives
+//! through it in no time; chaos does what of it can be done to a stack in the local cloud.
 
-use stage::aws::Trouble;
+use crate::aws::Trouble;
+
+mod made_up;
+
+pub use made_up::{life, update};
 
 /// The life of one stack.
 #[derive(Clone, Debug)]
-pub(crate) struct Life {
-    pub(crate) nature: Nature,
-    pub(crate) tasks: Vec<TaskPlan>,
+pub struct Life {
+    /// What DMS and CloudFormation are like.
+    pub nature: Nature,
+    /// The tasks that the stack is created with.
+    pub tasks: Vec<TaskPlan>,
     /// The stack is made without Sluice, which joins it in an update.
-    pub(crate) adopts: Option<Adoption>,
-    pub(crate) steps: Vec<Step>,
+    pub adopts: Option<Adoption>,
+    /// What happens to it.
+    pub steps: Vec<Step>,
     /// How the stack is deleted in the end, if it is.
-    pub(crate) deleted: Option<Call>,
+    pub deleted: Option<Call>,
 }
 
 /// How Sluice joins a stack that lives.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Adoption {
+pub struct Adoption {
     /// The handlers that it replaces stop all tasks on their way out.
-    pub(crate) others_stop_tasks: bool,
+    pub others_stop_tasks: bool,
 }
 
 /// What DMS is like.
 #[derive(Clone, Debug)]
-pub(crate) struct Nature {
+pub struct Nature {
     /// Seconds by which descriptions trail the truth.
-    pub(crate) lag: u8,
-    /// Seconds of a start and of a stop.
-    pub(crate) start: u8,
-    pub(crate) stop: u8,
+    pub lag: u8,
+    /// Seconds of a start.
+    pub start: u8,
+    /// Seconds of a stop.
+    pub stop: u8,
     /// What it tells of when runs began and ended.
-    pub(crate) dates: Dates,
+    pub dates: Dates,
     /// CloudFormation takes off a task's tags that aren't in the template, when it changes the task.
-    pub(crate) reconciles_tags: bool,
+    pub reconciles_tags: bool,
     /// In a rollback DmsPost is given the revision that it had before.
-    pub(crate) swaps_revisions: bool,
+    pub swaps_revisions: bool,
     /// The share of calls that are throttled, in percent.
-    pub(crate) throttled: u8,
+    pub throttled: u8,
 }
 
 /// What DMS tells of a task's runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Dates {
+pub enum Dates {
     /// When the last one began and ended.
     Told,
     /// The same, but a change of the task moves the end.
     Moved,
+    /// Nothing.
     Untold,
 }
 
 /// A task, as it joins the stack. Of endpoints and instances there are two each.
 #[derive(Clone, Debug)]
-pub(crate) struct TaskPlan {
-    pub(crate) loads: bool,
-    pub(crate) wiring: bool,
-    pub(crate) instance: bool,
+pub struct TaskPlan {
+    /// It loads first.
+    pub loads: bool,
+    /// Which endpoints it has.
+    pub wiring: bool,
+    /// Which instance it runs on.
+    pub instance: bool,
 }
 
 /// One thing that happens to the stack, and the seconds until the next.
 #[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) what: What,
-    pub(crate) then_s: u16,
+pub struct Step {
+    /// What happens.
+    pub what: What,
+    /// The seconds.
+    pub then_s: u16,
 }
 
 /// What happens.
 #[derive(Clone, Debug)]
-pub(crate) enum What {
+pub enum What {
+    /// The stack is updated.
     Update(Box<Update>),
+    /// Something else.
     Incident(Incident),
 }
 
 /// What others do, or what goes wrong by itself. Numbers choose a task of the stack.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Incident {
+pub enum Incident {
+    /// Somebody stops the task.
     OperatorStops(u8),
+    /// Somebody starts it.
     OperatorStarts(u8),
+    /// It fails.
     Breaks(u8),
     /// The task's next start fails.
     WillFail(u8),
@@ -87,35 +107,44 @@ pub(crate) enum Incident {
 
 /// An update of the stack.
 #[derive(Clone, Debug)]
-pub(crate) struct Update {
-    pub(crate) edits: Vec<Edit>,
-    pub(crate) by: By,
-    pub(crate) fails: Option<Failure>,
-    pub(crate) cancelled_after_s: Option<u8>,
+pub struct Update {
+    /// What it changes.
+    pub edits: Vec<Edit>,
+    /// What CloudFormation knows of that.
+    pub by: By,
+    /// What fails it.
+    pub fails: Option<Failure>,
+    /// When somebody cancels it, in seconds from its beginning.
+    pub cancelled_after_s: Option<u8>,
     /// A failure leaves the stack as it is: `UPDATE_FAILED`.
-    pub(crate) rollback_disabled: bool,
+    pub rollback_disabled: bool,
     /// What is left so is rolled back before anything else happens.
-    pub(crate) rolled_back_later: bool,
+    pub rolled_back_later: bool,
     /// CloudFormation does not wait for `modifying` to end.
-    pub(crate) hasty: bool,
+    pub hasty: bool,
     /// While it is undone, the change set reads `EXECUTE_FAILED`.
-    pub(crate) execution_failed: bool,
-    pub(crate) pre: Call,
-    pub(crate) post: Call,
-    pub(crate) undo_pre: Call,
-    pub(crate) undo_post: Call,
+    pub execution_failed: bool,
+    /// How DmsPre is called.
+    pub pre: Call,
+    /// How DmsPost is.
+    pub post: Call,
+    /// How DmsPre is called in its rollback.
+    pub undo_pre: Call,
+    /// How DmsPost is there.
+    pub undo_post: Call,
     /// Seconds from the update's beginning.
-    pub(crate) meanwhile: Vec<(u8, Incident)>,
+    pub meanwhile: Vec<(u8, Incident)>,
     /// One event comes at once; these come later.
-    pub(crate) event: Call,
+    pub event: Call,
     /// None of them ever comes.
-    pub(crate) events_lost: bool,
-    pub(crate) late_events: Vec<(u16, Call)>,
+    pub events_lost: bool,
+    /// Seconds after the first.
+    pub late_events: Vec<(u16, Call)>,
 }
 
 impl Update {
     /// One that changes nothing, and in which nothing happens.
-    pub(crate) fn calm() -> Self {
+    pub fn calm() -> Self {
         Self {
             edits: Vec::new(),
             by: By::ChangeSet,
@@ -137,7 +166,7 @@ impl Update {
     }
 
     /// Whether nothing goes wrong.
-    pub(crate) fn is_calm(&self) -> bool {
+    pub fn is_calm(&self) -> bool {
         self.by == By::ChangeSet
             && self.fails.is_none()
             && self.cancelled_after_s.is_none()
@@ -149,24 +178,33 @@ impl Update {
 
 /// What an update changes. Numbers choose a task, or an endpoint or instance.
 #[derive(Clone, Debug)]
-pub(crate) enum Edit {
+pub enum Edit {
+    /// A task, in place.
     Task(u8),
     /// Changed in place, though the change set says `Conditional`.
     TaskConditionally(u8),
+    /// Its tags alone.
     TaskTags(u8),
-    /// Whether the change set says `Conditional`.
+    /// Another task takes its place; whether the change set says `Conditional`.
     Replace(u8, bool),
+    /// The same, as it gets other endpoints.
     Rewire(u8),
+    /// It leaves the template.
     Remove(u8),
+    /// Another one joins.
     Add(TaskPlan),
+    /// An endpoint or an instance, in place.
     Thing(u8),
+    /// Its tags alone.
     ThingTags(u8),
+    /// Another one takes its place, and its tasks'.
     ReplaceThing(u8),
 }
 
 /// What CloudFormation knows of the change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum By {
+pub enum By {
+    /// Its change set.
     ChangeSet,
     /// There is no change set.
     Direct,
@@ -176,22 +214,22 @@ pub(crate) enum By {
 
 /// What fails an update.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// Which of its parts: the first comes before DmsPre, the last after DmsPost.
-    pub(crate) at: u8,
+    pub at: u8,
     /// The resource has changed when it fails.
-    pub(crate) done: bool,
+    pub done: bool,
 }
 
 /// How one call of a function goes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Call {
+pub struct Call {
     /// Hundredths of a second that each call to DMS and CloudFormation takes.
-    pub(crate) latency: u8,
+    pub latency: u8,
     /// What happens at which of these calls.
-    pub(crate) mishaps: Vec<(u8, Mishap)>,
+    pub mishaps: Vec<(u8, Mishap)>,
     /// Seconds until the request is delivered again.
-    pub(crate) duplicates: Vec<u8>,
+    pub duplicates: Vec<u8>,
 }
 
 impl Call {
@@ -202,7 +240,7 @@ impl Call {
 
 /// What happens to a call to DMS or CloudFormation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Mishap {
+pub enum Mishap {
     /// The process dies before the call.
     DiesBefore,
     /// The process dies before it hears of the call's end.

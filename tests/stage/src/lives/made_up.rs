@@ -2,16 +2,18 @@
 
 use proptest::prelude::*;
 use proptest::{bool, collection, option};
-use stage::aws::Trouble;
 
-use crate::plan::{
+use crate::aws::Trouble;
+
+use super::{
     Adoption, By, Call, Dates, Edit, Failure, Incident, Life, Mishap, Nature, Step, TaskPlan, Update, What,
 };
 
 const TROUBLES: [Trouble; 5] =
     [Trouble::Undone, Trouble::Done, Trouble::Done500, Trouble::Late, Trouble::Throttled];
 
-pub(crate) fn life() -> impl Strategy<Value = Life> {
+/// The life of a stack.
+pub fn life() -> impl Strategy<Value = Life> {
     let tasks = collection::vec(task(), 1..=4);
     let steps = collection::vec(step(), 1..=4);
     let adopts = bool::ANY.prop_map(|others_stop_tasks| Adoption { others_stop_tasks });
@@ -81,7 +83,8 @@ fn incident() -> impl Strategy<Value = Incident> {
     ]
 }
 
-fn update() -> impl Strategy<Value = Update> {
+/// An update of a stack.
+pub fn update() -> impl Strategy<Value = Update> {
     let by = prop_oneof![8 => Just(By::ChangeSet), 1 => Just(By::Direct), 1 => Just(By::StaleChangeSet)];
     let failure = (any::<u8>(), bool::ANY).prop_map(|(at, done)| Failure { at, done });
     let late = collection::vec((prop_oneof![0..=60_u16, 60..=900_u16], call()), 0..=2);
