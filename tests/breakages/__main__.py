@@ -7,6 +7,7 @@ what their text holds; then nothing is written.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ FOLDER = ROOT / "target/breakages"
 TREE = FOLDER / "tree"
 
 # Longer than any of the tests takes. One that a breakage makes hang has noticed it.
-PATIENCE_S = 900
+PATIENCE_S = 600
 
 PAGE = """# Breakages
 
@@ -113,13 +114,18 @@ def cargo(test: str, *more: str) -> int:
         "SLUICE_VENV": str(ROOT / ".venv"),
     }
     with open(FOLDER / "log", "wb") as log:
+        # A group of its own, so that a test that hangs ends with cargo.
+        process = subprocess.Popen(  # noqa: S603 - the list names packages and tests
+            command, cwd=TREE, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
+        )
         try:
-            done = subprocess.run(  # noqa: S603 - the list names packages and tests
-                command, cwd=TREE, env=os.environ | environment, stdout=log, stderr=log, timeout=PATIENCE_S
-            )
+            return process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             return 124
-    return done.returncode
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 if __name__ == "__main__":

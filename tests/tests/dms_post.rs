@@ -271,6 +271,15 @@ async fn a_start_refused_for_the_moment_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_start_refused_for_want_of_connection_tests_has_both_tested_once_more() {
+    let scene = Scene::paused(TaskStatus::Stopped);
+    let why = "Test connection for replication instance and endpoint should be successful";
+    scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state(why));
+    assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
+    assert_eq!(scene.dms.calls("TestConnection"), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_wrong_way_to_start_is_followed_by_the_other_once() {
     let scene = Scene::paused(TaskStatus::Stopped);
     let wrong =

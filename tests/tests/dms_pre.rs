@@ -124,11 +124,18 @@ async fn an_endpoint_or_the_instance_that_changes_touches_their_tasks_only() {
 
 #[tokio::test(start_paused = true)]
 async fn tags_metadata_and_policies_do_not_count() {
-    for scope in ["Tags", "Metadata", "DeletionPolicy", "UpdateReplacePolicy"] {
+    for (scope, name) in [
+        ("Tags", None),
+        ("Metadata", None),
+        ("DeletionPolicy", None),
+        ("UpdateReplacePolicy", None),
+        // A type that doesn't say of its tags that they are such.
+        ("Properties", Some("Tags")),
+    ] {
         let scene = Scene::new(TaskStatus::Running);
         let mut change = modified("Orders", TASK, &scene.orders);
         change.scope = vec![scope.to_owned()];
-        change.details = vec![(scope.to_owned(), None)];
+        change.details = vec![(scope.to_owned(), name.map(str::to_owned))];
         scene.stack.changes(vec![change]);
         assert_eq!(scene.deploy().await.unwrap().0, 0, "{scope}");
     }

@@ -224,12 +224,19 @@ async fn what_is_wrong_with_a_request_is_said() {
         event["ResourceProperties"]["Size"] = size;
         event
     };
+    let more = |property: &str| {
+        let mut event = event("Create", "");
+        event["ResourceProperties"][property] = json!("8");
+        event
+    };
     let rows = [
         (event("Replace", ""), "RequestType is \"Replace\"; this handler knows Create, Update and Delete"),
         (lacks("StackId"), "missing field `StackId`"),
         (lacks("ResourceProperties"), "missing field `ResourceProperties`"),
         (sized(json!("7000000")), "ResourceProperties.Size: number too large"),
         (sized(json!(["7"])), "ResourceProperties.Size: invalid type"),
+        (more("Sise"), "unknown field `Sise`"),
+        (more("ServiceTime"), "unknown field `ServiceTime`"),
     ];
     for (mut event, said) in rows {
         let callback = Callback::start().await.unwrap();
