@@ -105,6 +105,15 @@ async fn looking_takes_one_call_of_each_kind_for_all_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hundreds_of_tasks_are_looked_at_a_hundred_at_a_time() {
+    let scene = Scene::new(250, 0, &TaskStatus::Running);
+    assert_eq!(
+        scene.calls_of_a_run().await,
+        "DescribeChangeSet, DescribeReplicationTasks 3, DescribeStacks, ListStackResources 3, ListTagsForResource 3"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_looks_at_its_own_change_set_and_not_at_the_stacks_status() {
     let scene = Scene::new(20, 5, &TaskStatus::Running);
     let plan = json!({ "plan": { "StackId": STACK, "ChangeSetId": CHANGE_SET } });

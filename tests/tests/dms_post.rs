@@ -301,6 +301,21 @@ async fn a_full_load_that_finishes_is_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_load_that_has_finished_is_not_started_again_though_it_was_marked() {
+    let scene = Scene::new(TaskStatus::Running);
+    let wiring = scene.dms.add_wiring("load");
+    let load = scene.dms.add_wired_task("load", TaskStatus::Ready, "full-load", &wiring);
+    scene.stack.has("Load", &load);
+    assert_eq!(scene.deploy().await.unwrap(), [2, 1, 0]);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(scene.dms.status(&load), Some(TaskStatus::Stopped));
+    scene.dms.mark(&load, "r-1");
+    assert_eq!(scene.deploy().await.unwrap(), [1, 0, 0]);
+    assert_eq!(scene.dms.runs(&load).len(), 1);
+    assert!(!scene.dms.is_marked(&load));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_does_not_come_up_is_named_with_its_state_at_the_deadline() {
     let scene = Scene::new(TaskStatus::Running);
     scene.dms.stays(&scene.orders, "hibernating");
