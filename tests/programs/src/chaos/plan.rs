@@ -1,4 +1,4 @@
-//! What is done in a run, and what goes wrong in it: the updates of [`lives`](stage::lives), as far as they can be carried
+//! What is done in a run, and what goes wrong in it: the updates of [`lives`], as far as they can be carried
 //! out on a stream's stack in the local cloud. A seed decides all of it.
 
 use std::fmt;
