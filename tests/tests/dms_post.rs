@@ -195,6 +195,19 @@ async fn a_marked_task_that_runs_just_loses_its_mark() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_marked_task_that_runs_is_resumed_if_the_stop_still_arrives() {
+    let scene = Scene::paused(TaskStatus::Running);
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        scene.dms.operator_stops(&scene.orders);
+    };
+    let (done, ()) = tokio::join!(scene.deploy(), late);
+    assert_eq!(done.unwrap(), [1, 0, 1]);
+    assert_eq!(scene.status(), TaskStatus::Running);
+    assert!(!scene.is_marked());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_paused_task_in_transit_is_waited_for_and_then_resumed() {
     for status in [TaskStatus::Stopping, TaskStatus::Modifying, TaskStatus::Starting] {
         let scene = Scene::paused(status.clone());
