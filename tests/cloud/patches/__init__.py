@@ -5,7 +5,7 @@
 | stack_operations   | cloudformation (the engine) | events, clean-up, rollbacks and EventBridge's events as AWS's     |
 | change_sets        | cloudformation (change sets)| which change set is at work, tags as a scope, mappings            |
 | custom_resources   | cloudformation (Custom::)   | asynchronous requests, pre-signed URLs, answers checked           |
-| resource_types     | cloudformation (types)      | NAT gateways, addresses, rules of groups, alarms, secrets         |
+| resource_types     | cloudformation (types)      | NAT gateways, addresses, alarms, secrets                          |
 | calls              | lambda, eventbridge         | retries, ages and OnFailure of events and of Kinesis batches      |
 | runs               | lambda                      | the environment, the log and the end of a function's process      |
 | permissions        | IAM                         | DMS's actions, change sets by ARN, and a record of roles' calls   |
@@ -27,10 +27,13 @@ from patches import (
     runs,
     stack_operations,
 )
+from patches.patching import check
 
 
 def install() -> None:
     """Patch ministack, which has been imported by now."""
     # In this order: change_sets sees an event after stack_operations has settled what it says.
-    for part in (runs, calls, custom_resources, resource_types, dms, permissions, rds, stack_operations, change_sets):
+    parts = [runs, calls, custom_resources, resource_types, dms, permissions, rds, stack_operations, change_sets]
+    check(parts)
+    for part in parts:
         part.install()

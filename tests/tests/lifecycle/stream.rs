@@ -45,7 +45,6 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// A resource of the template, to be changed; null where there is none.
     /// A stack with two tasks, the second of which is changed after the first one and in a way that DMS refuses: it wants at
     /// least one rule, which CloudFormation doesn't know. Both tasks, and the stack after its update was rolled back.
     pub(crate) async fn rolled_back(stage: &'a Stage, name: &'static str) -> (Self, [Arn; 2]) {
@@ -60,6 +59,7 @@ impl<'a> Stream<'a> {
         (stream, tasks)
     }
 
+    /// A resource of the template, to be changed; null where there is none.
     pub(crate) fn resource(&mut self, name: &str) -> &mut Value {
         &mut self.template["Resources"][name]
     }
