@@ -158,6 +158,10 @@ impl World {
         let before = state.physical.insert(name.to_owned(), arn.clone());
         let is_new = state.names.insert(arn.clone(), name.to_owned()).is_none();
         if let Some(before) = before.filter(|_| is_new) {
+            // What takes the place of something that a deployment has in hand is in its hands, too.
+            if state.in_hand.contains(&before) {
+                state.in_hand.insert(arn.clone());
+            }
             state.replaced.insert(arn.clone(), before);
         }
     }
