@@ -217,7 +217,10 @@ fn run(
 fn first_start(task: &Task, predecessor: Option<&Predecessor>, moment: Moment) -> Decision {
     let old = match predecessor {
         None => return Decision::Start(Start::First, "it has never run"),
-        Some(Predecessor::Found(old)) if old.state.works() || has_just_started(old, moment.now) => {
+        // It was read at the first moment, and not since: what may have been an old status then says nothing later.
+        Some(Predecessor::Found(old))
+            if old.state.works() || has_just_started(old, moment.now - moment.watched) =>
+        {
             return Decision::Fail(OLD_WORKS.into());
         }
         Some(_) if task.migration_type != MigrationType::Cdc => {

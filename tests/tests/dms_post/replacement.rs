@@ -62,6 +62,20 @@ async fn a_task_is_not_started_while_the_one_that_it_replaces_is_at_work_again()
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_the_old_task_was_at_rest_is_not_believed_later_than_when_it_was_read() {
+    let (scene, new) = replaced(TaskStatus::Stopped);
+    scene.dms.stays(&new, "creating");
+    scene.dms.operator_resumes(&scene.orders);
+    let comes_up = async {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        scene.dms.becomes(&new, TaskStatus::Ready);
+    };
+    let (reason, ()) = tokio::join!(scene.reason(), comes_up);
+    assert!(reason.contains("two would write to the same stream"), "{reason}");
+    assert!(scene.dms.runs(&new).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_change_set_a_fresh_task_may_replace_another_and_does_not_start_from_now() {
     let (scene, new) = replaced(TaskStatus::Stopped);
     scene.stack.execution_is("EXECUTE_COMPLETE");
