@@ -119,7 +119,7 @@ def cargo(test: str, *more: str) -> int:
             command, cwd=TREE, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            return process.wait(PATIENCE_S)
+            return process.wait(None if more else PATIENCE_S)
         except subprocess.TimeoutExpired:
             return 124
         finally:

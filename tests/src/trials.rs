@@ -66,7 +66,14 @@ impl Trials {
                     thread.spawn_scoped(scope, move || run(seed)).unwrap()
                 })
                 .collect();
-            all.into_iter().filter_map(|run| run.join().unwrap()).collect()
+            let said = |panic: Box<dyn std::any::Any + Send>| {
+                let text = panic.downcast_ref::<String>().cloned();
+                text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()))
+            };
+            let ended = all.into_iter().map(|run| {
+                run.join().unwrap_or_else(|panic| Some(format!("a thread panicked: {:?}", said(panic))))
+            });
+            ended.flatten().collect()
         });
         assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 

@@ -12,8 +12,8 @@
 | dms                | -                           | AWS::DMS::* and the service, by the stand-in for DMS              |
 | rds                | cloudformation (types)      | a MySQL-compatible server behind AWS::RDS::DBCluster              |
 
-All but the last three are written as ministack could take them: in its terms, with the behaviour of AWS, and with
-nothing of Sluice in them. The last three reach the driver's stand-ins, by the environment variables of launch.py.
+All but the last three are written as ministack could take them: in its terms, and with the behaviour of AWS; only
+the log that runs writes for the driver is ours. The last three reach the driver's stand-ins, by the environment variables of launch.py.
 """
 
 from patches import (
@@ -32,7 +32,7 @@ from patches.patching import check
 
 def install() -> None:
     """Patch ministack, which has been imported by now."""
-    # In this order: change_sets sees an event after stack_operations has settled what it says.
+    # In this order: some put their wrappers around those of the ones before.
     parts = [runs, calls, custom_resources, resource_types, dms, permissions, rds, stack_operations, change_sets]
     check(parts)
     for part in parts:

@@ -76,7 +76,7 @@ impl Case {
         if self.is_late {
             Duration::ZERO
         } else if self.behaviour.never_ends() {
-            Duration::from_secs(3)
+            Duration::from_secs(8)
         } else if is_open && is_taken {
             Duration::from_mins(1)
         } else {

@@ -155,12 +155,11 @@ fn envelope(put: &Put, to: &To, seen: &Seen) -> anyhow::Result<()> {
         Some(came) => ensure!(id == came, "not the id that came"),
         None => ensure!((1..=1024).contains(&id.len()), "{} bytes of id", id.len()),
     }
+    let request = seen.event.get("requestPayload").filter(|_| seen.event.get("ResponseURL").is_none());
+    put.read_at_any_length(request.unwrap_or(&seen.event)).map_err(anyhow::Error::msg)?;
     // Where the ids alone are too long for CloudFormation, nobody can help it.
     let room = room(to, id);
-    if room >= 0 && id.len() <= 1024 {
-        let request = seen.event.get("requestPayload").filter(|_| seen.event.get("ResponseURL").is_none());
-        put.read(request.unwrap_or(&seen.event)).map_err(anyhow::Error::msg)?;
-    }
+    ensure!(room < 0 || text.len() <= MAX, "{} bytes, room for {room}", text.len());
     match body.get("Reason") {
         None => ensure!(body["Data"].is_object(), "no attributes"),
         Some(reason) => {
@@ -225,7 +224,7 @@ fn outcome(case: &Case, put: &Put, to: &To, work: &Work) -> anyhow::Result<()> {
     ensure!(body["Status"] == "FAILED", "it was not done");
     let reason = body["Reason"].as_str().unwrap_or_default();
     let id = body["PhysicalResourceId"].as_str().unwrap_or_default();
-    let head: String = clean(&head).trim().chars().take(40).collect();
+    let head: String = clean(&head).trim().chars().take(80).collect();
     ensure!(
         room(to, id) < 1000 || reason.starts_with(head.trim_end()),
         "its reason starts otherwise: {head}"
