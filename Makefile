@@ -93,16 +93,15 @@ functions: $(VENV)/.ready
 export SLUICE_LAMBDA_DIR := $(CURDIR)/target/local
 endif
 
-test: setup functions ## everything: units, components, the real binaries, the lifecycle in the local cloud
+test: setup functions ## units, components, the real binaries, the lifecycle in the local cloud
 	cargo test --workspace --locked
 
 test-mysql: ## db-init and the engine behind DMS, on MySQL itself: the machine's, or one fetched into target/mysql, without root
 	@server=$$(tests/setup-mysql.sh mysql) && export SLUICE_MYSQLD="$$server" && set -x && \
 	  cargo test --locked --package plays --test db_init --test rds_stand_in --test replica -- --include-ignored
 
-test-programs: setup functions ## what no test builds: the programs' own units, and a short run of chaos
-	cargo test --locked --package programs --lib
-	$(MAKE) --no-print-directory chaos SEED=77 ROUNDS=4
+test-programs: setup functions ## the programs' own tests, which `make test` leaves out: units, a short chaos, a short comparison
+	cargo test --locked --package programs --lib --test chaos --test compare
 
 demo: setup functions ## watch the stacks being created, updated, rolled back and deleted on this machine
 	@cargo build --quiet --locked --package programs --bin demo

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
@@ -14,7 +15,7 @@ static SEEN: Mutex<BTreeMap<&str, u32>> = Mutex::new(BTreeMap::new());
 /// What the threads are called in which cases are tried.
 pub const THREAD: &str = "trials";
 
-/// They are the same in every run, unless PROPTEST_RNG_SEED says otherwise.
+/// The seed of cases that are the same in every run.
 const SEED: u64 = 1;
 
 /// Counts what must not be missing from a long run.
@@ -29,6 +30,8 @@ pub struct Trials {
     pub cases: u32,
     /// So many threads.
     pub threads: u32,
+    /// Another seed in each run, which is printed. Otherwise it is always the same; PROPTEST_RNG_SEED wins over both.
+    pub fresh: bool,
     /// What [`saw`] has to count at least once in that many cases.
     pub must_be_seen: &'static [&'static str],
 }
@@ -49,6 +52,10 @@ impl Trials {
         let count: u32 = count.unwrap_or(self.cases);
         let seed = match Config::default().rng_seed {
             RngSeed::Fixed(seed) => seed,
+            RngSeed::Random if self.fresh => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                now.as_secs() * u64::from(self.threads)
+            }
             RngSeed::Random => SEED,
         };
         let failed = AtomicBool::new(false);

@@ -37,6 +37,8 @@ mod handler;
 mod lambda;
 #[path = "cloudformation/plan.rs"]
 mod plan;
+#[path = "cloudformation/requests.rs"]
+mod requests;
 #[path = "cloudformation/stack.rs"]
 mod stack;
 
@@ -54,6 +56,7 @@ fn every_request_is_answered_and_the_last_delete_leaves_nothing() {
         cases: 2000,
         // Most of a sequence is waiting.
         threads: 24,
+        fresh: false,
         must_be_seen: &MUST_BE_SEEN,
     };
     trials.run(plan::lives, || {

@@ -30,7 +30,7 @@ use world::World;
 
 #[test]
 fn whatever_happens_the_stream_goes_on_where_it_was_and_what_an_operator_stopped_rests() {
-    let trials = Trials { cases: 400, threads: 2, must_be_seen: &MUST_BE_SEEN };
+    let trials = Trials { cases: 400, threads: 2, fresh: false, must_be_seen: &MUST_BE_SEEN };
     trials.run(lives::life, || |life| live(&life));
 }
 

@@ -16,6 +16,8 @@ mod deletion;
 mod healing;
 #[path = "dms_post/replacement.rs"]
 mod replacement;
+#[path = "dms_post/starting.rs"]
+mod starting;
 
 const TASK: &str = "AWS::DMS::ReplicationTask";
 
@@ -236,72 +238,6 @@ async fn a_rollback_does_not_stumble_over_a_task_that_had_failed_before() {
     let scene = Scene::new(TaskStatus::Failed);
     scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
     assert_eq!(scene.deploy().await.unwrap(), [0, 0, 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_tasks_failure_does_not_keep_the_others_from_running() {
-    let scene = Scene::new(TaskStatus::Ready);
-    let users = scene.dms.add_task("users", TaskStatus::Ready);
-    scene.stack.has("Users", &users);
-    scene.dms.fail_next_run(&scene.orders, "it broke");
-    let reason = scene.reason().await;
-    assert!(reason.contains("1 of 2 failed: orders (Orders)"), "{reason}");
-    assert_eq!(scene.dms.status(&users), Some(TaskStatus::Running));
-}
-
-#[tokio::test(start_paused = true)]
-async fn connections_that_are_not_tested_are_tested_first() {
-    let scene = Scene::new(TaskStatus::Ready);
-    let wiring = scene.dms.add_wiring("fresh");
-    let users = scene.dms.add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
-    scene.stack.has("Users", &users);
-    scene.dms.forget_connections(&wiring.source);
-    scene.dms.forget_connections(&wiring.target);
-    assert_eq!(scene.deploy().await.unwrap(), [2, 2, 0]);
-    assert_eq!(scene.dms.calls("TestConnection"), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_connection_that_fails_its_test_is_the_reason() {
-    let scene = Scene::new(TaskStatus::Ready);
-    let wiring = scene.dms.add_wiring("fresh");
-    let users = scene.dms.add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
-    scene.stack.has("Users", &users);
-    scene.dms.forget_connections(&wiring.source);
-    scene.dms.unreachable(&wiring.source, "Access denied for user 'dms'");
-    let reason = scene.reason().await;
-    assert!(reason.contains("users (Users): the connection test"), "{reason}");
-    assert!(reason.contains("Access denied for user 'dms'"), "{reason}");
-    assert_eq!(scene.status(), TaskStatus::Running);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_refused_for_the_moment_is_tried_again() {
-    let scene = Scene::paused(TaskStatus::Stopped);
-    scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state("the task is busy"));
-    scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state("the task is busy"));
-    assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_refused_for_want_of_connection_tests_has_both_tested_once_more() {
-    let scene = Scene::paused(TaskStatus::Stopped);
-    let why = "Test connection for replication instance and endpoint should be successful";
-    scene.dms.fail_next("StartReplicationTask", Refusal::invalid_state(why));
-    assert_eq!(scene.deploy().await.unwrap(), [1, 0, 1]);
-    assert_eq!(scene.dms.calls("TestConnection"), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_wrong_way_to_start_is_followed_by_the_other_once() {
-    let scene = Scene::paused(TaskStatus::Stopped);
-    let wrong =
-        Refusal::new("InvalidParameterCombinationException", "Start Type : RESUME_PROCESSING, not valid");
-    scene.dms.fail_next("StartReplicationTask", wrong.clone());
-    scene.dms.fail_next("StartReplicationTask", wrong);
-    let reason = scene.reason().await;
-    assert!(reason.contains("RESUME_PROCESSING, not valid"), "{reason}");
-    assert_eq!(scene.dms.calls("StartReplicationTask"), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,6 +151,8 @@ pub struct Line {
 #[derive(Debug, Default)]
 struct Lines {
     lines: Mutex<Vec<Line>>,
+    /// Where requests came that are on no line.
+    strays: Mutex<Vec<String>>,
     heard: Notify,
 }
 
@@ -228,6 +230,11 @@ impl Callback {
         }
     }
 
+    /// Where requests came that are on no line: a URL that nobody was given.
+    pub fn strays(&self) -> Vec<String> {
+        self.lines.strays.lock().unwrap().clone()
+    }
+
     /// The first line's URL.
     pub fn url(&self) -> &str {
         &self.url
@@ -278,6 +285,7 @@ async fn take(
         line.replies.pop_front().unwrap_or(Reply::from(200))
     });
     let Some(reply) = reply else {
+        lines.strays.lock().unwrap().push(uri.to_string());
         return StatusCode::FORBIDDEN.into_response();
     };
     if !reply.delay.is_zero() {

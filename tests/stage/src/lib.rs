@@ -6,7 +6,9 @@
 //!   [`mysql`] starts a real database server; [`callback`] takes their answers. Whatever speaks HTTP does so over [`http`],
 //!   behind [`tls`] where somebody asks for it. [`gate`] stands in anybody's way.
 //! - What the stream is made of: [`replica`] is the engine behind DMS, which moves real rows; [`kinesis`] stands in for
-//!   where they go; [`service`] is how both are called; [`traffic`] is who writes rows, who sees them, and the count.
+//!   where they go; [`service`] is how they, Secrets Manager and the local cloud's
+//!   CloudFormation are called; [`traffic`] is who writes rows, who sees them, and the count.
+//! - What happens: [`lives`] makes up deployments, and what goes wrong in them.
 //! - Who calls them: [`request`] makes requests as CloudFormation does; [`lambda`] runs a real binary as Lambda does, and
 //!   [`on_failure`] is what Lambda says of one that died.
 //! - All of it together: [`cloud`] drives the local cloud, in which [`rds`] stands behind the database's cluster; [`play`] is

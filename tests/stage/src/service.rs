@@ -106,9 +106,17 @@ impl Service {
         let fixed = [("Action", action), ("Version", CLOUDFORMATION)];
         let all = fixed.iter().chain(parameters);
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
-        let request =
-            Request::post(&self.endpoint).header("content-type", "application/x-www-form-urlencoded");
-        let (status, body) = self.exchange(action, request, form).await?;
+        let send = || {
+            let request = Request::post(&self.endpoint);
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            self.exchange(action, request, form.clone())
+        };
+        let mut asked = send().await;
+        // A question can be asked again: an idle connection may have been closed just then.
+        if matches!(asked, Err(CallError::Unreachable(_))) && action.starts_with("Describe") {
+            asked = send().await;
+        }
+        let (status, body) = asked?;
         let text = String::from_utf8_lossy(&body);
         let document = Document::parse(&text).map_err(|error| unreachable(action, &error))?;
         let answer = value(document.root_element());

@@ -1,23 +1,19 @@
 //! CloudFormation: a stack with one custom resource, and what it sends because of what it hears.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stage::callback::{Answer, Callback, Reply, signed};
+use stage::callback::Answer;
 use stage::request;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::handler::{Thing, World};
-use crate::lambda::{Ends, Lambda};
+use crate::lambda::Lambda;
 use crate::plan::{Change, Delivery, Life, Plan, Signed, When};
-
-/// What an id ends with if its Create failed before the handler was called.
-const NOT_CREATED: &str = "-not-created";
+use crate::requests::{NOT_CREATED, Requests};
 
 /// What CloudFormation calls a resource that never told it an id.
 const MADE_UP: &str = "stream-Thing-1QZ7K0EXAMPLE";
@@ -31,20 +27,9 @@ enum Heard {
     Cancelled,
 }
 
-/// A request that was sent.
-struct Sent {
-    /// The line of its URL, and the URL less the place.
-    line: usize,
-    path: String,
-    /// The event, less the URL.
-    event: Value,
-    is_listened_to: bool,
-}
-
 pub(crate) struct CloudFormation {
     world: Arc<World>,
-    callback: Rc<Callback>,
-    sent: RefCell<Vec<Sent>>,
+    requests: Rc<Requests>,
     lambda: Rc<Lambda>,
     /// Deliveries that were still at work when CloudFormation went on.
     strays: Vec<JoinSet<()>>,
@@ -55,22 +40,21 @@ pub(crate) struct CloudFormation {
     /// Every event so far.
     events: Vec<Value>,
     /// How many requests have been made.
-    requests: u32,
+    count: u32,
 }
 
 impl CloudFormation {
     pub(crate) async fn start() -> Self {
         let world = Arc::new(World::default());
         Self {
-            callback: Rc::new(Callback::start().await.unwrap()),
-            sent: RefCell::default(),
+            requests: Rc::new(Requests::new(&world).await),
             lambda: Rc::new(Lambda::new(Arc::clone(&world))),
             world,
             strays: Vec::new(),
             alone: true,
             afterwards: Vec::new(),
             events: Vec::new(),
-            requests: 0,
+            count: 0,
         }
     }
 
@@ -81,12 +65,7 @@ impl CloudFormation {
             self.end().await;
         }
         let mut ids = self.world.ids();
-        for sent in self.sent.borrow().iter() {
-            let answers = self.answers(sent);
-            for fault in sent.faults(&answers, self.lambda.ends(sent.line), &mut ids) {
-                self.world.fault(format!("{fault}: {}", sent.path));
-            }
-        }
+        self.requests.check(&self.lambda, &mut ids);
         if ids.len() > 1 {
             self.world.fault(format!("Creates of one resource are called {ids:?}"));
         }
@@ -187,9 +166,9 @@ impl CloudFormation {
     }
 
     fn event(&mut self, kind: &str, id: Option<&str>, properties: &Value) -> Value {
-        self.requests += 1;
+        self.count += 1;
         let mut event = request::event(kind, "Thing", "", properties);
-        event["RequestId"] = format!("r-{}", self.requests).into();
+        event["RequestId"] = format!("r-{}", self.count).into();
         if let Some(id) = id {
             event["PhysicalResourceId"] = id.into();
         }
@@ -199,7 +178,7 @@ impl CloudFormation {
     /// Sends a request, and waits until there is a reason to go on.
     async fn send(&mut self, mut event: Value, plan: &Plan, cancelled: Option<u64>) -> Heard {
         let is_listened_to = plan.signed.is_listened_to();
-        let line = self.open(&mut event, plan.signed, plan.busy);
+        let line = self.requests.open(&mut event, plan.signed, plan.busy);
         for stray in &mut self.strays {
             while let Some(delivery) = stray.try_join_next() {
                 delivery.unwrap();
@@ -231,18 +210,13 @@ impl CloudFormation {
                 None => std::future::pending().await,
             }
         };
-        let callback = Rc::clone(&self.callback);
+        let requests = Rc::clone(&self.requests);
+        let answer = |answer: Option<Answer>| answer.map_or(Heard::Nothing, Heard::Answer);
         let heard = tokio::select! {
             biased;
-            put = callback.heard(line) => Some(put),
-            () = cancel => None,
-            () = finish(&mut deliveries) => callback.line(line).accepted.into_iter().next(),
-        };
-        // What comes after the first is ignored, as CloudFormation has gone on by then.
-        let heard = match heard.map(|put| put.read(&event)) {
-            Some(Ok(answer)) => Heard::Answer(answer),
-            None if !deliveries.is_empty() => Heard::Cancelled,
-            None | Some(Err(_)) => Heard::Nothing,
+            first = requests.heard(line) => answer(first),
+            () = cancel => Heard::Cancelled,
+            () = finish(&mut deliveries) => answer(requests.first(line)),
         };
         if is_listened_to && matches!(heard, Heard::Nothing) {
             self.world.fault(format!("nobody answered {event}"));
@@ -261,40 +235,10 @@ impl CloudFormation {
     /// Delivers an event again, and the record of it, with nobody left who listens.
     async fn late(&self, mut event: Value, signed: Signed) {
         crate::saw("a request that nobody waits for any more");
-        let line = self.open(&mut event, signed, 0);
+        let line = self.requests.open(&mut event, signed, 0);
         for delivery in [Delivery::default(), Delivery { attempts: vec![] }] {
             self.lambda.deliver(line, &event, false, &delivery).await;
         }
-    }
-
-    /// Opens a line for an event, and puts its URL into it.
-    fn open(&self, event: &mut Value, at: Signed, busy: u8) -> usize {
-        let line = self.callback.open(vec![Reply::from(503); busy.into()]);
-        let query = signed(Some(Duration::from_secs(at.seconds_ago.into())), Some(at.expires.into()));
-        let path = format!("/{line}/stack%7CThing%7C{}?{query}", event["RequestId"].as_str().unwrap());
-        let url = format!("{}{path}", self.callback.endpoint());
-        let is_listened_to = at.is_listened_to();
-        self.sent.borrow_mut().push(Sent { line, path, event: event.clone(), is_listened_to });
-        event["ResponseURL"] = url.into();
-        line
-    }
-
-    /// The answers to a request that were taken.
-    fn answers(&self, sent: &Sent) -> Vec<Answer> {
-        let line = self.callback.line(sent.line);
-        if line.puts.iter().any(|put| put.path_and_query != sent.path) {
-            self.world.fault(format!("no such URL was given: {line:?}"));
-        }
-        if !line.puts.is_empty() && !sent.is_listened_to {
-            self.world.fault(format!("an answer where nobody listens: {line:?}"));
-        }
-        let read = line.accepted.iter().map(|put| put.read(&sent.event));
-        let (answers, faults): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
-        faults.into_iter().filter_map(Result::err).for_each(|fault| self.world.fault(fault));
-        if answers.len() > 1 {
-            crate::saw("a second answer, ignored");
-        }
-        answers.into_iter().flatten().collect()
     }
 
     /// Looks whether the thing is what a successful answer says. What an older request does to it meanwhile can't be known.
@@ -311,34 +255,6 @@ impl CloudFormation {
             let made = self.world.made();
             self.world.fault(format!("made is {made:?}, where {value} was asked for"));
         }
-    }
-}
-
-impl Sent {
-    /// What is wrong with what was answered, after invocations that ended so. Collects the ids that Creates answer.
-    fn faults(&self, answers: &[Answer], ends: Ends, ids: &mut BTreeSet<String>) -> Vec<String> {
-        let mut faults = Vec::new();
-        let count = answers.len();
-        let may_be =
-            if self.is_listened_to { ends.returned.max(1)..=ends.returned + ends.unknown } else { 0..=0 };
-        if !may_be.contains(&count) {
-            faults.push(format!("{count} answers from {ends:?}"));
-        }
-        let given = self.event["PhysicalResourceId"].as_str();
-        for Answer { physical_id, .. } in answers {
-            let marked = physical_id.strip_suffix(NOT_CREATED);
-            let is_right = match given {
-                Some(given) => physical_id == given,
-                None => marked.is_none() || ends.entered == 0,
-            };
-            if !is_right {
-                faults.push(format!("{physical_id} answers {}", self.event));
-            }
-            if given.is_none() {
-                ids.insert(marked.unwrap_or(physical_id).to_owned());
-            }
-        }
-        faults
     }
 }
 

@@ -177,7 +177,7 @@ fn replies() -> impl Strategy<Value = Vec<Reply>> {
     prop_oneof![
         88 => Just(vec![]),
         3 => taken.prop_map(|reply| vec![reply]),
-        4 => vec(busy.clone(), 1..3),
+        4 => vec(busy.clone(), 1..6),
         2 => refused.prop_map(|reply| vec![reply]),
         2 => vec(any, 1..4),
         1 => vec(busy, 7),

@@ -54,13 +54,6 @@ fn the_role_may_write_to_the_log_of_failed_deliveries() {
 }
 
 #[test]
-fn nothing_narrows_what_is_denied_without_tls() {
-    let archive = archive();
-    let statements = statements(&archive.resource("BucketPolicy")["Properties"]);
-    assert_eq!(statements[0]["Condition"], json!({ "Bool": { "aws:SecureTransport": "false" } }));
-}
-
-#[test]
 fn firehose_may_only_read_and_add() {
     let archive = archive();
     let role = &archive.resource("DeliveryRole")["Properties"];

@@ -8,6 +8,9 @@ use super::document::{TEMPLATES, Template, source};
 /// What stands for an entry that must not be there.
 const NONE: &str = "(none)";
 
+/// Stands in a map that may have no other entries.
+const ONLY: &str = "(only)";
+
 /// Where `found` lacks something of `wanted`, or has it otherwise.
 fn differences(place: &str, wanted: &Value, found: Option<&Value>, see: &mut Vec<String>) {
     match (wanted, found) {
@@ -15,7 +18,11 @@ fn differences(place: &str, wanted: &Value, found: Option<&Value>, see: &mut Vec
             see.extend(found.map(|found| format!("{place} is there: {found}")));
         }
         (Value::Object(wanted), Some(Value::Object(found))) => {
-            for (name, wanted) in wanted {
+            if wanted.contains_key(ONLY) {
+                let more = found.keys().filter(|name| !wanted.contains_key(*name));
+                see.extend(more.map(|name| format!("{place}.{name} is there")));
+            }
+            for (name, wanted) in wanted.iter().filter(|(name, _)| *name != ONLY) {
                 differences(&format!("{place}.{name}"), wanted, found.get(name), see);
             }
         }
@@ -42,9 +49,9 @@ fn what_has_to_stand_in_the_templates_stands_there() {
 
 #[test]
 fn whatever_differs_is_named_with_its_place() {
-    let wanted = Template::parse("A: {B: 1, C: [{D: x}, 2], E: (none), F: y}");
-    let right = Template::parse("A: {B: 1, C: [{D: x, G: z}, 2], F: y}");
-    let wrong = Template::parse("A: {B: 2, C: [{D: x}], E: 3}");
+    let wanted = Template::parse("A: {B: 1, C: [{D: x}, 2], E: (none), F: y, G: {(only): , H: 1}}");
+    let right = Template::parse("A: {B: 1, C: [{D: x, G: z}, 2], F: y, G: {H: 1}}");
+    let wrong = Template::parse("A: {B: 2, C: [{D: x}], E: 3, G: {H: 1, I: 2}}");
     let differ = |found: &Template| {
         let mut see = Vec::new();
         differences("it", wanted.value(), Some(found.value()), &mut see);
@@ -53,9 +60,11 @@ fn whatever_differs_is_named_with_its_place() {
     assert_eq!(differ(&right), Vec::<String>::new());
     let see = differ(&wrong);
     for (place, said) in
-        ["it.A.B is 2", "it.A.C is [", "it.A.E is there", "it.A.F is not there"].iter().zip(&see)
+        ["it.A.B is 2", "it.A.C is [", "it.A.E is there", "it.A.F is not there", "it.A.G.I is there"]
+            .iter()
+            .zip(&see)
     {
         assert!(said.starts_with(place), "{see:?}");
     }
-    assert_eq!(see.len(), 4);
+    assert_eq!(see.len(), 5);
 }
