@@ -55,12 +55,11 @@ fn every_request_is_answered_once_and_validly_whatever_happens() {
     let ids = Mutex::<HashMap<_, _>>::default();
     trials.run(case::cases, || {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let start = || Arc::new(runtime.block_on(Callback::start()).unwrap());
-        let (mut callback, mut count, ids) = (start(), 0, &ids);
+        let (mut callback, mut count, ids) = (runtime.block_on(Callback::start()).unwrap(), 0, &ids);
         move |case| {
             count += 1;
             if count % CASES_A_PORT == 0 {
-                callback = Arc::new(runtime.block_on(Callback::start()).unwrap());
+                callback = runtime.block_on(Callback::start()).unwrap();
             }
             let made = LocalSet::new().block_on(&runtime, run(&case, &callback));
             let right = made.and_then(|made| has_one_id(ids, made));
