@@ -125,7 +125,7 @@ cloud: setup functions ## the local cloud alone, to deploy into; Ctrl-C ends it
 	@target/debug/cloud
 
 explore: ## every order in which handlers, CloudFormation and an operator can come (half an hour)
-	SLUICE_EXPLORE=all cargo test --locked --package plays --test schedules -- --nocapture
+	SLUICE_EXPLORE=all cargo test --locked --package plays --test deployments whoever -- --nocapture
 
 breakages: setup functions ## break Sluice in the places of tests/breakages, which tests have to notice; writes docs/breakages.md (an hour)
 	$(BIN)/python -B tests/breakages

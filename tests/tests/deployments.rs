@@ -1,10 +1,20 @@
-//! Random stacks live through random deployments and whatever goes wrong in them, over the stand-in for DMS and with the
-//! real handlers, and are judged.
+//! Stacks live through deployments and whatever goes wrong in them, over the stand-in for DMS and with the real handlers, and
+//! are judged: random lives, and a few in which all is tried that can come first.
+//!
+//! For the latter, each call of a handler to AWS waits for leave, and so does each step of CloudFormation and of the operator.
+//! A schedule says who gets it. By itself, whoever has leave goes on until it waits for time to pass, then whoever waits
+//! first; when all wait for time, it passes until somebody calls. A schedule departs from that in few places. A poll that
+//! brings nothing new needs no leave, and a state that was there before is not gone on from. A run is the same to the letter
+//! each time. `make explore` goes through all of them; without `SLUICE_EXPLORE=all` a minute's worth.
 
 #[path = "deployments/cloudformation.rs"]
 mod cloudformation;
+#[path = "deployments/explorer.rs"]
+mod explorer;
 #[path = "deployments/functions.rs"]
 mod functions;
+#[path = "deployments/gate.rs"]
+mod gate;
 #[path = "deployments/handlers.rs"]
 mod handlers;
 #[path = "deployments/incidents.rs"]
@@ -15,6 +25,8 @@ mod judge;
 mod lambda;
 #[path = "deployments/resources.rs"]
 mod resources;
+#[path = "deployments/scenarios.rs"]
+mod scenarios;
 #[path = "deployments/template.rs"]
 mod template;
 #[path = "deployments/update.rs"]
@@ -22,7 +34,10 @@ mod update;
 #[path = "deployments/world.rs"]
 mod world;
 
+use std::time::{Duration, Instant};
+
 use cloudformation::CloudFormation;
+use explorer::Explorer;
 use plays::trials::{Trials, saw};
 use stage::lives::{self, Life};
 use tokio::runtime;
@@ -33,6 +48,22 @@ fn whatever_happens_the_stream_goes_on_where_it_was_and_what_an_operator_stopped
     let trials = Trials { cases: 400, threads: 2, fresh: false, must_be_seen: &MUST_BE_SEEN };
     trials.run(lives::life, || |life| live(&life));
 }
+
+#[test]
+fn whoever_comes_first_the_stream_goes_on_where_it_was_and_what_an_operator_stopped_rests() {
+    let all = std::env::var("SLUICE_EXPLORE").is_ok_and(|text| text == "all");
+    let until = (!all).then(|| Instant::now() + A_MINUTE);
+    let explorer = Explorer::new();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| explorer.work(until));
+        }
+    });
+    explorer.report(all);
+}
+
+/// For how long schedules are gone through, unless all are.
+const A_MINUTE: Duration = Duration::from_secs(60);
 
 const MUST_BE_SEEN: [&str; 17] = [
     "a deployment that made up for a lost event",
@@ -61,7 +92,9 @@ fn live(life: &Life) -> Vec<String> {
     fastrand::seed(1);
     runtime.block_on(async {
         let world = World::new(&life.nature);
-        let world = CloudFormation::new(world).live(life).await;
+        let mut cloudformation = CloudFormation::new(world);
+        cloudformation.create(life).await;
+        let world = cloudformation.live(life).await;
         let mut faults = world.faults();
         if !faults.is_empty() {
             faults.push(world.log());

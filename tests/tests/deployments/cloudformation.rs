@@ -68,9 +68,8 @@ impl CloudFormation {
         }
     }
 
-    /// Lives through all of it.
+    /// Lives through all that comes after its creation.
     pub(crate) async fn live(mut self, life: &Life) -> World {
-        self.create(life).await;
         if !self.world.tells_dates {
             self.calm_before_pre = self.world.lag + Duration::from_secs(1);
         }
@@ -97,7 +96,8 @@ impl CloudFormation {
         self.world.stack.becomes(status);
     }
 
-    async fn create(&mut self, life: &Life) {
+    /// Its creation.
+    pub(crate) async fn create(&mut self, life: &Life) {
         let new = Template::new(&life.tasks);
         self.becomes("CREATE_IN_PROGRESS");
         let changes = self.current.changes(&new, &[], &BTreeMap::new());
@@ -128,7 +128,7 @@ impl CloudFormation {
     /// Whether the stack can go on.
     async fn step(&mut self, step: &Step) -> bool {
         match &step.what {
-            What::Incident(incident) => self.world.happens(*incident),
+            What::Incident(incident) => drop(self.world.happens(*incident)),
             What::Update(update) => {
                 self.update(update).await;
                 if let Some(undo) = self.undo.clone() {
@@ -143,6 +143,7 @@ impl CloudFormation {
                             "a failed update that was rolled back later"
                         });
                         self.operation_begins().await;
+                        self.world.may("the rollback begins, or goes on").await;
                         if stuck {
                             self.prepare_to_continue().await;
                         }

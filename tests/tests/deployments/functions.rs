@@ -85,6 +85,7 @@ impl CloudFormation {
         let answer = timeout(Duration::from_secs(1800), answered.recv()).await;
         let answer = answer.ok().flatten();
         let answer = answer.unwrap_or_else(|| Err("no answer".to_owned()));
+        self.world.hears(&answer);
         self.asked_resource_is(ask, joins, if answer.is_ok() { "COMPLETE" } else { "FAILED" });
         if let (Ask::Pre, Ok(revision)) = (ask, &answer) {
             let before = std::mem::replace(&mut self.revisions.1, revision.clone());

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stage::dms::{Arn, TaskStatus};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::gate::OPERATOR;
 use crate::world::{BROKEN, Wanted, World};
 use stage::lives::Incident;
+
+/// For how long somebody waits until what he wants can be done.
+const A_WHILE: Duration = Duration::from_secs(240);
 
 impl World {
     /// DmsPre is called: what an operator has started until now is in its hands, if the stack still lists it. A rollback
@@ -25,7 +29,25 @@ impl World {
         self.state().has_incidents
     }
 
-    pub(crate) fn happens(&self, incident: Incident) {
+    /// Things happen, each at its time in seconds. Where it takes leave, somebody waits with it until it can be done.
+    pub(crate) async fn happen(&self, mut incidents: Vec<(u8, Incident)>) {
+        incidents.sort_by_key(|(after_s, _)| *after_s);
+        let began = Instant::now();
+        for (after_s, incident) in incidents {
+            sleep_until(began + Duration::from_secs(after_s.into())).await;
+            loop {
+                self.gate.leave(OPERATOR, format!("{incident:?}")).await;
+                self.gate.hears(OPERATOR, self.dms.time());
+                if self.happens(incident) || !self.gate.is_closed() || began.elapsed() > A_WHILE {
+                    break;
+                }
+                sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+
+    /// Whether it has come to happen.
+    pub(crate) fn happens(&self, incident: Incident) -> bool {
         let (Incident::OperatorStops(n)
         | Incident::OperatorStarts(n)
         | Incident::Breaks(n)
@@ -34,7 +56,7 @@ impl World {
         | Incident::Forgets(n)) = incident;
         let tasks = self.tasks();
         let Some((name, arn)) = tasks.get(usize::from(n) % tasks.len().max(1)) else {
-            return;
+            return false;
         };
         let status = self.dms.status(arn);
         match incident {
@@ -63,7 +85,7 @@ impl World {
                     && !self.state().doomed.contains(arn) =>
             {
                 if self.dms.call("StartReplicationTask", &resumption(arn)).is_err() {
-                    return;
+                    return false;
                 }
                 let mut state = self.state();
                 state.started_by_operator.insert(arn.clone());
@@ -91,7 +113,7 @@ impl World {
             Incident::OperatorDeletes(_) => {
                 let input = json!({ "ReplicationTaskArn": arn.as_str() });
                 if self.dms.call("DeleteReplicationTask", &input).is_err() {
-                    return;
+                    return false;
                 }
                 let deleted = Wanted::Either("an operator deleted it");
                 self.state().wanted.insert(arn.clone(), deleted);
@@ -101,10 +123,11 @@ impl World {
                 let source = Arn::new(self.dms.member(arn, "SourceEndpointArn"));
                 self.dms.forget_connections(&source);
             }
-            _ => return,
+            _ => return false,
         }
         self.state().has_incidents = true;
         self.note(format!("{incident:?}: {name} ({arn})"));
+        true
     }
 
     /// An operator stops a task for as long as a rollback is continued, if it works at all.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stage::dms::Arn;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::cloudformation::CloudFormation;
 use crate::functions::Ask;
+use crate::gate::CANCELLER;
 use crate::template::{Action, Template};
 use crate::world::Rights;
 use stage::lives::{By, Call, Failure, Update};
@@ -33,6 +34,7 @@ pub(crate) struct Undo {
 impl CloudFormation {
     pub(crate) async fn update(&mut self, update: &Update) {
         self.operation_begins().await;
+        self.world.may("an update begins").await;
         let (new, conditional) = self.current.edited(&update.edits, &mut self.serial);
         let rollback_disabled = update.rollback_disabled || self.undo.is_some();
         self.world.note(format!(
@@ -52,21 +54,26 @@ impl CloudFormation {
         self.world.what_is_stopping_does_not_rest();
         self.becomes("UPDATE_IN_PROGRESS");
         let broken = self.world.broken();
-        for (after_s, incident) in update.meanwhile.clone() {
-            let world = self.world.clone();
-            self.events.push(tokio::spawn(async move {
-                sleep(Duration::from_secs(after_s.into())).await;
-                world.happens(incident);
-            }));
-        }
+        let world = self.world.clone();
+        let meanwhile = update.meanwhile.clone();
+        self.events.push(tokio::spawn(async move { world.happen(meanwhile).await }));
         // What a second update in a row has changed is undone with the first, of which its change set says nothing.
         let until = match update.cancelled_after_s {
             Some(seconds) if is_first => Duration::from_secs(seconds.into()),
             _ => Duration::MAX,
         };
-        let done = timeout(until, self.forward(&new, update, &rights)).await;
+        let gate = self.world.gate.clone();
+        let cancelled = async {
+            sleep(until).await;
+            gate.leave(CANCELLER, "the update is cancelled").await;
+        };
+        let done = tokio::select! {
+            biased;
+            done = self.forward(&new, update, &rights) => Some(done),
+            () = cancelled => None,
+        };
         self.world.note(format!("forward: {done:?}"));
-        if let Ok(Err(why)) = &done
+        if let Some(Err(why)) = &done
             && is_first
             && update.is_calm()
             && !self.world.has_incidents()
@@ -74,12 +81,12 @@ impl CloudFormation {
             self.world.fault(format!("nothing went wrong, and yet: {why}"));
         }
         match done {
-            Ok(Ok(())) => {
+            Some(Ok(())) => {
                 self.succeeds(new, update.by).await;
                 self.world.deployed(&broken);
                 self.becomes("UPDATE_COMPLETE");
             }
-            Ok(Err(_)) if rollback_disabled => {
+            Some(Err(_)) if rollback_disabled => {
                 crate::saw("an update that failed with rollback disabled");
                 if update.by == By::ChangeSet {
                     self.world.stack.execution_is("EXECUTE_FAILED");
@@ -87,7 +94,7 @@ impl CloudFormation {
                 self.becomes("UPDATE_FAILED");
             }
             failed => {
-                if failed.is_err() {
+                if failed.is_none() {
                     crate::saw("an update that was cancelled");
                 }
                 let undone = self.roll_back(&update.undo_pre, &update.undo_post).await;

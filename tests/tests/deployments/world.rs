@@ -1,6 +1,7 @@
 //! What is, and what is known of how it came to be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::sync::{Arc as Shared, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use stage::stack::Stack;
 use tokio::time::sleep;
 
 use stage::lives::{Dates, Nature};
+
+use crate::gate::{CLOUDFORMATION, Gate};
 
 /// The names of the tasks that a call may stop; `None`: any.
 pub(crate) type Rights = Option<BTreeSet<String>>;
@@ -34,6 +37,8 @@ pub(crate) const BROKEN: &str =
 pub(crate) struct World {
     pub(crate) dms: Dms,
     pub(crate) stack: Stack,
+    /// Where whoever does something waits for leave.
+    pub(crate) gate: Gate,
     /// By how much descriptions trail the truth.
     pub(crate) lag: Duration,
     /// Whether they say when a run began and ended.
@@ -46,7 +51,7 @@ pub(crate) struct World {
 }
 
 /// What is known of it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct State {
     /// The stack's resources by name.
     pub(crate) physical: BTreeMap<String, Arn>,
@@ -76,6 +81,8 @@ pub(crate) struct State {
     pub(crate) has_just_joined: bool,
     pub(crate) violations_seen: usize,
     pub(crate) faults: Vec<String>,
+    /// How many invocations there were.
+    pub(crate) processes: usize,
     pub(crate) log: Vec<String>,
 }
 
@@ -83,7 +90,7 @@ impl World {
     pub(crate) fn new(nature: &Nature) -> Self {
         let seconds = |s: u8| Duration::from_secs(s.into());
         let lag = seconds(nature.lag);
-        let dms = Dms::new(Pace {
+        let dms = Dms::reproducible(Pace {
             lag,
             start: seconds(nature.start),
             stop: seconds(nature.stop),
@@ -102,6 +109,7 @@ impl World {
         Self {
             dms,
             stack: Stack::new("REVIEW_IN_PROGRESS"),
+            gate: Gate::default(),
             lag,
             tells_dates,
             reconciles_tags: nature.reconciles_tags,
@@ -197,6 +205,26 @@ impl World {
         }
     }
 
+    /// All that is known, in words, but for the story.
+    pub(crate) fn text(&self) -> String {
+        let mut state = self.state();
+        let log = std::mem::take(&mut state.log);
+        let text = format!("{state:?}");
+        state.log = log;
+        text
+    }
+
+    /// CloudFormation does this, as soon as it may.
+    pub(crate) async fn may(&self, what: &str) {
+        self.gate.leave(CLOUDFORMATION, what).await;
+        self.hears(what);
+    }
+
+    /// CloudFormation has come to know this.
+    pub(crate) fn hears(&self, what: impl Hash) {
+        self.gate.hears(CLOUDFORMATION, (self.dms.time(), what));
+    }
+
     /// A call that CloudFormation makes: it is patient.
     pub(crate) async fn call(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
         sleep(Duration::from_millis(50)).await;
@@ -207,6 +235,7 @@ impl World {
                 }
                 answer => {
                     let code = answer.as_ref().err().map(|refusal| &refusal.code);
+                    self.hears(code);
                     self.note(format!("CloudFormation: {operation} {} {code:?}", subject(input)));
                     return answer;
                 }

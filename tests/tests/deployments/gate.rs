@@ -1,18 +1,22 @@
-//! Where calls wait for leave.
+//! Where whoever does something waits for leave, if a schedule says who goes on. Otherwise all go on at once.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures::future::BoxFuture;
-use serde_json::Value;
-use stage::aws::{Answer, Call, Deliver, Trouble, Way};
-use stage::dms::Dms;
+use stage::lives::Mishap;
 use tokio::sync::{Notify, oneshot};
 
-/// Who waits: CloudFormation, the operator, or a handler by the number of its call.
+/// Who waits: one of these, or an invocation by its number.
 pub(crate) type Actor = usize;
+
+pub(crate) const CLOUDFORMATION: Actor = 0;
+pub(crate) const OPERATOR: Actor = 1;
+/// The first invocation.
+pub(crate) const HANDLERS: Actor = 2;
+/// Whoever cancels an update.
+pub(crate) const CANCELLER: Actor = Actor::MAX;
 
 /// Something that waits for leave: whose it is, what, and its number.
 #[derive(Clone, Debug)]
@@ -22,15 +26,10 @@ pub(crate) struct Waiting {
     pub(crate) number: u64,
 }
 
-/// What somebody who waits is given.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Leave {
-    Go,
-    Meet(Trouble),
-    Die,
-}
+/// What somebody who waits is given: something that goes wrong, or nothing.
+pub(crate) type Leave = Option<Mishap>;
 
-/// A handle to the one gate of a run.
+/// A handle to the one gate of a run. It is open at first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate(Arc<Inner>);
 
@@ -42,12 +41,12 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
+    is_closed: bool,
     waiting: BTreeMap<Actor, VecDeque<(Waiting, oneshot::Sender<Leave>)>>,
     /// What each has heard so far, and when.
     heard: BTreeMap<Actor, u64>,
     /// How often somebody has come, or gone for good.
     arrivals: u64,
-    trace: Vec<String>,
 }
 
 impl Gate {
@@ -55,13 +54,25 @@ impl Gate {
         self.0.state.lock().unwrap()
     }
 
-    /// Waits for leave to do this.
+    /// From now on it takes leave to do something.
+    pub(crate) fn closes(&self) {
+        self.state().is_closed = true;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    /// Waits for leave to do this, if it takes leave.
     pub(crate) async fn leave(&self, actor: Actor, what: impl Into<String>) -> Leave {
+        if !self.is_closed() {
+            return None;
+        }
         let (leave, given) = oneshot::channel();
         self.arrives();
         let waiting = Waiting { actor, what: what.into(), number: self.arrivals() };
         self.state().waiting.entry(actor).or_default().push_back((waiting, leave));
-        given.await.unwrap_or(Leave::Die)
+        given.await.unwrap_or(Some(Mishap::DiesBefore))
     }
 
     /// Somebody is done.
@@ -102,6 +113,9 @@ impl Gate {
     /// Somebody has heard something.
     pub(crate) fn hears(&self, actor: Actor, what: impl Hash) {
         let mut state = self.state();
+        if !state.is_closed {
+            return;
+        }
         let heard = state.heard.entry(actor).or_default();
         *heard = hash((*heard, what));
     }
@@ -109,74 +123,10 @@ impl Gate {
     pub(crate) fn heard(&self) -> u64 {
         hash(&self.state().heard)
     }
-
-    pub(crate) fn note(&self, line: String) {
-        self.state().trace.push(line);
-    }
-
-    pub(crate) fn trace(&self) -> String {
-        self.state().trace.join("\n")
-    }
 }
 
 pub(crate) fn hash(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     hasher.finish()
-}
-
-/// A handler's way to AWS.
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) gate: Gate,
-    pub(crate) actor: Actor,
-    pub(crate) name: &'static str,
-    pub(crate) dms: Dms,
-    pub(crate) dead: Arc<Notify>,
-    /// What the last poll brought.
-    pub(crate) polled: Arc<Mutex<Option<Value>>>,
-}
-
-impl Line {
-    /// Whether this is a poll that brings what the last one brought.
-    fn is_nothing_new(&self, call: &Call) -> bool {
-        if call.operation != "DescribeReplicationTasks" {
-            return false;
-        }
-        let asked = serde_json::from_slice(&call.body).unwrap_or_default();
-        let mut now = self.dms.call(&call.operation, &asked).unwrap_or_default();
-        // It counts the time, which no decision looks at.
-        if let Some(stats) = now.pointer_mut("/ReplicationTasks/0/ReplicationTaskStats/ElapsedTimeMillis") {
-            *stats = Value::Null;
-        }
-        let mut polled = self.polled.lock().unwrap();
-        let is_same = polled.as_ref() == Some(&now);
-        *polled = Some(now);
-        is_same
-    }
-}
-
-impl Way for Line {
-    fn lead(&self, call: Call, deliver: Deliver) -> BoxFuture<'static, Option<Answer>> {
-        let line = self.clone();
-        Box::pin(async move {
-            let Line { gate, actor, dms, .. } = &line;
-            if line.is_nothing_new(&call) {
-                return Some(deliver());
-            }
-            let leave = gate.leave(*actor, format!("{} {}", line.name, call.operation)).await;
-            let answer = match leave {
-                Leave::Go => Some(deliver()),
-                Leave::Meet(trouble) => trouble.befall(&call, deliver).await,
-                Leave::Die => {
-                    line.dead.notify_one();
-                    std::future::pending().await
-                }
-            };
-            line.is_nothing_new(&call);
-            let heard = answer.as_ref().map(Answer::text);
-            gate.hears(*actor, (dms.time(), call.operation, heard));
-            answer
-        })
-    }
 }

@@ -5,13 +5,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use stage::aws::Trouble;
+use stage::lives::{Life, Mishap};
 use tokio::runtime;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use crate::gate::{Actor, Gate, Leave, Waiting, hash};
-use crate::play::Play;
-use crate::scenario::{SCENARIOS, Scenario};
+use crate::cloudformation::CloudFormation;
+use crate::gate::{Actor, CANCELLER, Gate, HANDLERS, Leave, Waiting, hash};
+use crate::scenarios::scenarios;
+use crate::world::World;
 
 /// What is next: somebody gets leave, or time passes until somebody comes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -20,8 +22,12 @@ enum Event {
     Time,
 }
 
-const FAULTS: [Leave; 4] =
-    [Leave::Meet(Trouble::Undone), Leave::Meet(Trouble::Done), Leave::Meet(Trouble::Throttled), Leave::Die];
+const FAULTS: [Mishap; 4] = [
+    Mishap::Meets(Trouble::Undone),
+    Mishap::Meets(Trouble::Done),
+    Mishap::Meets(Trouble::Throttled),
+    Mishap::DiesBefore,
+];
 
 /// Where a schedule departs from what would be next by itself.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +35,7 @@ struct Plan {
     /// At these steps something else comes first, in place of who waits.
     preemptions: Vec<(usize, Event)>,
     /// At this step this goes wrong.
-    fault: Option<(usize, Leave)>,
+    fault: Option<(usize, Mishap)>,
 }
 
 impl Plan {
@@ -84,8 +90,8 @@ impl Queue {
 }
 
 /// All that is shared by those who explore.
-#[derive(Default)]
 pub(crate) struct Explorer {
+    scenarios: Vec<(&'static str, Life)>,
     queue: Mutex<Queue>,
     /// How many are at work.
     at_work: Mutex<usize>,
@@ -97,8 +103,16 @@ pub(crate) struct Explorer {
 impl Explorer {
     /// One that begins with each scenario as it goes by itself.
     pub(crate) fn new() -> Self {
-        let plans = SCENARIOS.iter().map(|_| VecDeque::from([Plan::default()])).collect();
-        Self { queue: Mutex::new(Queue { plans, turn: 0 }), ..Self::default() }
+        let scenarios = scenarios();
+        let plans = scenarios.iter().map(|_| VecDeque::from([Plan::default()])).collect();
+        Self {
+            scenarios,
+            queue: Mutex::new(Queue { plans, turn: 0 }),
+            at_work: Mutex::default(),
+            visited: Mutex::default(),
+            runs: Mutex::default(),
+            faults: Mutex::default(),
+        }
     }
 
     /// Goes through schedules, those with few departures first.
@@ -118,7 +132,7 @@ impl Explorer {
                 continue;
             };
             let outcome = self.run(number, &plan);
-            let name = SCENARIOS[number].name;
+            let name = self.scenarios[number].0;
             let departures = plan.preemptions.len() + usize::from(plan.fault.is_some());
             self.runs.lock().unwrap().entry(name).or_default()[departures] += 1;
             if let Some(fault) = outcome.fault {
@@ -142,7 +156,7 @@ impl Explorer {
         let faults = self.faults.lock().unwrap();
         assert!(faults.is_empty(), "{}", faults.join("\n\n"));
         assert!(!all || left == 0);
-        assert_eq!(runs.len(), SCENARIOS.len(), "not every scenario was played");
+        assert_eq!(runs.len(), self.scenarios.len(), "not every scenario was played");
     }
 
     /// Plays a scenario by a schedule.
@@ -155,16 +169,24 @@ impl Explorer {
     }
 
     async fn play(&self, number: usize, plan: &Plan) -> Outcome {
-        let scenario: Scenario = SCENARIOS[number];
-        let gate = Gate::default();
-        let play = Play::new(gate.clone(), scenario);
-        let (dms, stack) = (play.dms.clone(), play.stack.clone());
-        let mut playing = tokio::spawn(play.goes());
+        let life = self.scenarios[number].1.clone();
+        let world = World::new(&life.nature);
+        let mut cloudformation = CloudFormation::new(world.clone());
+        cloudformation.create(&life).await;
+        // Whoever waits for leave may wait for longer than others have patience.
+        world.state().has_incidents = true;
+        world.gate.closes();
+        let World { dms, stack, gate, .. } = &world;
+        let mut playing = tokio::spawn(async move {
+            let world = cloudformation.live(&life).await;
+            world.gate.arrives();
+            world
+        });
         let mut steps: Vec<Step> = Vec::new();
         // Whoever is held back is so with the call that waits, and not with the next one.
         let (mut current, mut parked): (Option<Actor>, Vec<u64>) = (None, Vec::new());
         let ended = loop {
-            let arrivals = is_quiet(&gate).await;
+            let arrivals = is_quiet(gate).await;
             if playing.is_finished() {
                 break (&mut playing).await.map_err(|error| error.to_string());
             }
@@ -177,12 +199,20 @@ impl Explorer {
             let step = steps.len();
             let departs = plan.preemptions.iter().find(|(at, _)| *at == step).map(|(_, event)| *event);
             let taken = departs.unwrap_or(by_itself);
-            let leave = plan.fault.filter(|(at, _)| *at == step).map_or(Leave::Go, |(_, leave)| leave);
+            let leave: Leave = plan.fault.filter(|(at, _)| *at == step).map(|(_, fault)| fault);
             parked.extend(held_back.filter(|_| departs.is_some()));
             if step >= plan.ends() && !waiting.is_empty() {
                 let calls: Vec<_> =
                     waiting.iter().map(|it| (it.actor, &it.what, parked.contains(&it.number))).collect();
-                let state = hash((dms.time(), dms.state(), stack.state(), gate.heard(), calls, current));
+                let state = hash((
+                    dms.state(),
+                    stack.state(),
+                    world.text(),
+                    gate.heard(),
+                    dms.time(),
+                    calls,
+                    current,
+                ));
                 if !self.is_news((number, state), plan.budget()) {
                     return Outcome { steps, fault: None };
                 }
@@ -190,13 +220,13 @@ impl Explorer {
             let events = waiting.iter().map(|it| Event::Leave(it.actor)).chain([Event::Time]);
             let others = events.filter(|event| *event != taken && !waiting.is_empty()).collect();
             let what = waiting.iter().find(|it| taken == Event::Leave(it.actor));
-            let is_call = matches!(taken, Event::Leave(actor) if actor > 1);
+            let is_call = matches!(taken, Event::Leave(actor) if (HANDLERS..CANCELLER).contains(&actor));
             steps.push(Step { number: step, others, is_call });
             if steps.len() > 5_000 {
                 break Err("it comes to no end".to_owned());
             }
             if let Some(Waiting { actor, what, .. }) = what {
-                gate.note(format!("{step}: {:?} {what} {leave:?} ({actor})", dms.time()));
+                world.note(format!("{step}: {what} {leave:?} ({actor})"));
             }
             if let Event::Leave(actor) = taken {
                 current = Some(actor);
@@ -204,13 +234,14 @@ impl Explorer {
             } else if timeout(Duration::from_secs(2_000), gate.arrival_after(arrivals)).await.is_err() {
                 // Nobody comes any more: whoever was held back has to go on.
                 match waiting.first() {
-                    Some(it) => gate.give(it.actor, Leave::Go),
+                    Some(it) => gate.give(it.actor, None),
                     None => break Err("nobody does anything any more".to_owned()),
                 }
             }
         };
-        let fault = ended.map_or_else(Some, |play| play.judge());
-        Outcome { steps, fault: fault.map(|fault| format!("{fault}\n{}", gate.trace())) }
+        let faults = ended.map_or_else(|fault| vec![fault], |world| world.faults());
+        let fault = (!faults.is_empty()).then(|| format!("{}\n{}", faults.join("\n"), world.log()));
+        Outcome { steps, fault }
     }
 
     /// Whether a state has not been gone on from with as many departures to come.
@@ -244,8 +275,8 @@ fn next_plans(plan: &Plan, steps: &[Step]) -> impl Iterator<Item = Plan> {
             }
         }
         if may_fail && step.is_call && plan.preemptions.len() < 2 {
-            for leave in FAULTS {
-                plans.push(Plan { fault: Some((step.number, leave)), ..plan.clone() });
+            for fault in FAULTS {
+                plans.push(Plan { fault: Some((step.number, fault)), ..plan.clone() });
             }
         }
     }
