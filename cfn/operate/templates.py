@@ -1,7 +1,6 @@
 """Templates, read as far as the commands need it."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,10 +14,23 @@ Template = dict[str, Any]
 
 
 class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags. What they hold is of no interest here."""
+    """YAML with CloudFormation's short tags, which become the long forms: `!Ref A` is `{"Ref": "A"}`."""
 
 
-Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+def long_form(loader: Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    """A short tag's long form."""
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
+
+
+Loader.add_multi_constructor("!", long_form)
 
 
 def read(source: str | Template) -> Template:
@@ -26,12 +38,9 @@ def read(source: str | Template) -> Template:
     return yaml.load(source, Loader) if isinstance(source, str) else source  # noqa: S506  it is a SafeLoader
 
 
-def packaged(path: Path) -> str:
-    """The text of a template that `make package` has written."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise Failure(f"{path} is not there: run `make package` first") from None
+def parameters(source: str | Template) -> dict[str, dict[str, Any]]:
+    """A template's parameters."""
+    return read(source).get("Parameters", {})
 
 
 def source(text: str, bucket: str) -> dict[str, str]:
