@@ -32,7 +32,7 @@ def run(settings: Settings) -> None:
     for stack in list(stacks):
         others = importers(stack) - names
         if others:
-            print(f"{stack.name} stays: {', '.join(sorted(others))} use it")
+            print(f"{stack.name} stays: {', '.join(sorted(others))} use{'s' if len(others) == 1 else ''} it")
             stacks.remove(stack)
     for stack in stacks:
         if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":

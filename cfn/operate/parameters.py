@@ -77,7 +77,9 @@ def of(settings: Settings, kind: str) -> dict[str, str]:
     found = {parameter: value for parameter, value in told.items() if parameter in template}
     missing = [parameter for parameter, said in template.items() if "Default" not in said and parameter not in found]
     if is_new and missing:
-        absent = [settings.names[source.kind] for source, other in others.items() if not (other and other.outputs)]
+        absent = [
+            settings.names[it.kind] for it, other in others.items() if it.anchors and not (other and other.outputs)
+        ]
         way = f"deploy {' and '.join(absent)} first (make deploy), or name them" if absent else "name them"
         raise Failure(f"{name} needs {', '.join(missing)}: {way} in PARAMETERS")
     return found
