@@ -1,5 +1,7 @@
 //! `make deploy`, `plan`, `status` and `destroy`, in the local cloud: what they do, what they say, and how they end.
 
+#[path = "operate/by_hand.rs"]
+mod by_hand;
 #[path = "operate/operator.rs"]
 mod operator;
 #[path = "operate/own_template.rs"]

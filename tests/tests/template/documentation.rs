@@ -95,8 +95,8 @@ fn what_the_docs_name_of_the_templates_is_there() {
         let mut all = templates.iter().flat_map(|it| sections.map(|of| (it, of)));
         all.any(|(it, of)| it.section(of).any(|(there, _)| there == name))
     };
-    // The example's, and a property of DbInit.
-    let others = ["OrdersTask", "ReplicationUserSecretArn"];
+    // The example's, and properties of DbInit.
+    let others = ["OrdersTask", "ReplicationUserSecretArn", "SecretArn"];
     let mut seen = 0;
     for page in [
         "README.md",
@@ -125,7 +125,8 @@ fn every_variable_that_the_programs_take_is_in_the_readme() {
     let exported =
         makefile.lines().filter_map(|it| it.strip_prefix("export ").filter(|it| !it.contains('=')));
     let (readme, mut seen) = (source("README.md"), 0);
-    let given = exported.flat_map(|it| it.split(' ')).filter(|it| *it != "PACKAGED");
+    let given =
+        exported.flat_map(|it| it.split(' ')).filter(|it| !["PACKAGED", "SEED", "ROUNDS"].contains(it));
     for name in given {
         assert!(readme.contains(&format!("`{name}`")), "{name}");
         assert!(makefile.contains(&format!("#   {name} ")), "{name}");
