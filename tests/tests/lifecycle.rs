@@ -17,6 +17,8 @@ mod shared;
 mod stream;
 #[path = "lifecycle/tags.rs"]
 mod tags;
+#[path = "lifecycle/versions.rs"]
+mod versions;
 
 use stage::cloud::stacks::Sight;
 use stage::play::{self, Line};

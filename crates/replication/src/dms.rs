@@ -62,6 +62,9 @@ pub(crate) struct Connection {
     last_failure: Option<String>,
 }
 
+/// A mark's value. DMS takes letters, digits, spaces and `_.:/=+-` in it.
+const WHOSE: &str = concat!("Sluice ", env!("CARGO_PKG_VERSION"), " until the task runs again");
+
 impl Dms {
     pub(crate) fn new(config: &SdkConfig) -> Self {
         // Without this the SDK doesn't retry, and so doesn't pause, when too many calls of a process were throttled.
@@ -135,9 +138,9 @@ impl Dms {
         Ok(found)
     }
 
-    /// Puts a mark on a task. Its value tells people whose it is.
+    /// Puts a mark on a task. Its value tells people whose it is, and of which version.
     pub(crate) async fn mark(&self, task: &Arn, mark: &Mark) -> Sent {
-        let tag = Tag::builder().key(mark.key()).value("Sluice until the task runs again").build();
+        let tag = Tag::builder().key(mark.key()).value(WHOSE).build();
         sent(self.sends.add_tags_to_resource().resource_arn(task.as_str()).tags(tag).send().await)
     }
 

@@ -1,6 +1,6 @@
 //! A stream's stack under test: its template, which a case changes, and what is seen of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -226,6 +226,15 @@ impl<'a> Stream<'a> {
             }
         };
         patiently(text, said).await;
+    }
+
+    /// The processes of a function that have written to its log since the last operation began.
+    pub(crate) fn processes(&self, function: &str) -> BTreeSet<u32> {
+        let lines = self.sights.iter().filter_map(|sight| match sight {
+            Sight::Function(it) if it.function == function => Some(it.pid),
+            _ => None,
+        });
+        lines.collect()
     }
 
     /// The statuses of a resource in the last operation's events.
