@@ -149,6 +149,7 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	yamllint --strict .cfnlintrc.yaml .checkov.yaml .yamllint.yaml cfn
 	ruff check --no-cache cfn/operate tests/breakages
 	ruff format --no-cache --check cfn/operate tests/breakages
+	@if python -c "import tomllib" 2>/dev/null; then python -B tests/breakages --places; fi
 
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account

@@ -2,7 +2,7 @@
 
 It needs Python 3.11. It works on a copy of what git knows, under target/breakages, and leaves the tree it is run from
 as it is, but for docs/breakages.md, which it writes when all was noticed. Words on the command line choose breakages by
-what their text holds; then nothing is written.
+what their text holds; then nothing is written. `--places` looks only whether each place is there, once.
 """
 
 import os
@@ -38,6 +38,10 @@ are in [breakages.toml](../tests/breakages/breakages.toml); what is added to Slu
 def main() -> int:
     """Break and test. 1 if something goes unnoticed, or a breakage is none."""
     breakages = tomllib.loads((Path(__file__).parent / "breakages.toml").read_text())["breakage"]
+    if sys.argv[1:] == ["--places"]:
+        gone = [why for it in breakages if (why := misplaced(it, ROOT / it["file"]))]
+        print("\n".join(gone) or f"{len(breakages)} places are there")
+        return 1 if gone else 0
     chosen = [it for it in breakages if all(word in str(it) for word in sys.argv[1:])]
     copy()
     for test in sorted({it["test"] for it in chosen}):
@@ -77,9 +81,9 @@ def copy() -> None:
 def failure(number: int, breakage: dict) -> str | None:
     """Break one place: why that is no proof of anything; None if the test has noticed."""
     file, began = TREE / breakage["file"], time.monotonic()
+    if why := misplaced(breakage, file):
+        return why
     whole = file.read_text()
-    if whole.count(breakage["find"]) != 1:
-        return f"{breakage['file']} has {whole.count(breakage['find'])} places like it"
     file.write_text(whole.replace(breakage["find"], breakage["replace"]))
     try:
         if not builds(breakage["test"]):
@@ -90,6 +94,12 @@ def failure(number: int, breakage: dict) -> str | None:
         file.write_text(whole)
     print(f"{number:>3}. {why or 'noticed'} ({time.monotonic() - began:.0f} s): {breakage['what']}", flush=True)
     return why
+
+
+def misplaced(breakage: dict, file: Path) -> str | None:
+    """Why a place can't be broken; None if it can."""
+    count = file.read_text().count(breakage["find"])
+    return None if count == 1 else f"{breakage['file']} has {count} places for: {breakage['what']}"
 
 
 def builds(test: str) -> bool:
