@@ -10,6 +10,8 @@ Started by the driver in tests/stage as `python launch.py`, with
     SLUICE_RECONCILES_TAGS
                           optional: 1 takes tags off a task that is updated, unless the template has them (see
                           patches/dms.py)
+    SLUICE_ORDER_SEED     optional: chooses among the orders in which resources that don't wait for each other may come
+                          (see patches/stack_operations.py)
     LOG_LEVEL             optional: ministack's own log, on stderr (WARNING)
 
 It ends when its standard input is closed, its parent dies, or it gets SIGTERM or

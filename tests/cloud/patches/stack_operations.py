@@ -5,11 +5,15 @@ What it adds, all of it general:
 - the clean-up after an update as a status of its own, with the events of what it deletes
 - rollbacks that delete what was half created, and put replaced resources back in the update's order
 - the words that a failed operation ends with
+- resources that don't wait for each other in any order, another one for each template (SLUICE_ORDER_SEED)
 - stack status changes as events of EventBridge
   https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/eventbridge-events.html
 """
 
 import json
+import os
+import random
+from graphlib import TopologicalSorter
 
 from ministack.services import eventbridge
 from ministack.services.cloudformation import provisioners, stacks
@@ -18,9 +22,13 @@ from patches.patching import wrap
 
 CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
+ORDER_SEED = os.environ.get("SLUICE_ORDER_SEED", "1")
+
 
 def install() -> None:
     """Patch the engine's steps."""
+    # ministack goes by the alphabet, and shows nobody that something is not waited for.
+    wrap(stacks, "_topological_sort", in_any_order)
     # ministack reports every resource of the stack as updated, the unchanged and the new ones too.
     events = wrap(stacks, "_add_event", QuietEvents)
     wrap(stacks, "_update_resource", lambda original: announced(original, events))
@@ -36,6 +44,24 @@ def install() -> None:
     wrap(stacks, "_add_event", left_failed)
     # ministack publishes no events of CloudFormation. Last, so that it hears what the others have settled.
     wrap(stacks, "_add_event", published)
+
+
+def in_any_order(original):
+    """_topological_sort, choosing by chance among the resources whose turn it may be. Another template, another chance."""
+    def sort(resources, conditions):
+        # It also finds circles.
+        names = original(resources, conditions)
+        chance = random.Random(f"{ORDER_SEED} {json.dumps(resources, sort_keys=True, default=str)}")  # noqa: S311
+        active = set(names)
+        sorter = TopologicalSorter({name: stacks._extract_deps(resources[name], active) - {name} for name in names})
+        sorter.prepare()
+        order, ready = [], []
+        while sorter.is_active():
+            ready = sorted([*ready, *sorter.get_ready()])
+            order.append(ready.pop(chance.randrange(len(ready))))
+            sorter.done(order[-1])
+        return order
+    return sort
 
 
 def takes_time(prefix: str) -> None:

@@ -139,3 +139,24 @@ fn a_task_is_added_and_another_one_removed_while_the_third_runs_on() {
         stream.delete().await;
     });
 }
+
+#[test]
+fn an_endpoint_that_does_not_wait_for_dms_pre_changes_under_a_running_task_in_some_order() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "unwaited");
+        stream.resource("TargetEndpoint").as_object_mut().unwrap().remove("DependsOn").unwrap();
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        // CloudFormation updates what doesn't wait for each other in any order, and so does the cloud here.
+        let changed_under =
+            |stream: &Stream<'_>| stream.dms.violations().iter().any(|it| it.contains("unwaited-"));
+        for number in 0..20 {
+            if changed_under(&stream) {
+                break;
+            }
+            stream.property("TargetEndpoint", "KinesisSettings")["IncludeNullAndEmpty"] =
+                json!(number % 2 == 0);
+            assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        }
+        assert!(changed_under(&stream), "{:?}", stream.dms.violations());
+    });
+}
