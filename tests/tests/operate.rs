@@ -9,6 +9,8 @@ mod own_template;
 #[path = "operate/states.rs"]
 mod states;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use stage::cloud::root;
 use stage::cloud::stacks::{members, text};
@@ -112,7 +114,8 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     assert_says(&said, &parts);
     assert!(operator.stacks().await.is_empty());
 
-    let said = operator.make(&["deploy", &ca, "DATABASE_NAME=blog"]).await;
+    let tags = "TAGS=team=data 'cost center=7'";
+    let said = operator.make(&["deploy", &ca, "DATABASE_NAME=blog", tags]).await;
     let said = said.done();
     let parts = [
         "sluice: CREATE_COMPLETE after",
@@ -128,6 +131,13 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let outputs = operator.cloud.outputs("sluice-stream").await.unwrap();
     let task = Arn::new(&outputs["ReplicationTaskArn"]);
     operator.runs(&task).await;
+
+    let stack =
+        operator.cloud.cloudformation.ask("DescribeStacks", &[("StackName", "sluice-stream")]).await.unwrap();
+    let tags = members(&stack["Stacks"][0]["Tags"]).map(|it| (text(&it["Key"]), text(&it["Value"])));
+    let wanted =
+        [("cost center", "7"), ("team", "data")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(tags.collect::<BTreeMap<_, _>>(), wanted.into());
 
     // Neither the name of the database nor its authority is said again: they stay. DbInit looks again, at each deployment.
     for unchanged in ["handlers", "database"] {
@@ -219,6 +229,11 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["NORMAL, paused by me and r-1, to be resumed"]);
 
+    // A stack that isn't there uses no database, and its handlers are others', too.
+    let said = operator.make(&["destroy", "STACK=mine", "YES=1"]).await.done();
+    assert_says(&said, &["sluice stays: sluice-db-init, sluice-stream use it"]);
+    assert_eq!(operator.stacks().await.len(), 4);
+
     let said = operator.make_and_type(&["destroy"], "sluice-streem\n").await;
     let said = said.failed();
     let parts = [
@@ -252,4 +267,41 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     assert!(operator.stacks().await.is_empty());
     assert!(!root().join("cfn/operate/__pycache__").exists());
     assert!(operator.cloud.dms.violations().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_database_of_ones_own_no_other_is_made() {
+    let operator = Operator::new().await;
+    let ca = operator.cloud.ca_file().unwrap();
+    let ca = format!("SSL_CA={}", ca.display());
+    // Somebody has it, under a name that Sluice doesn't know.
+    operator.make(&["deploy-database", "DATABASE_STACK=theirs"]).await.done();
+    let theirs = operator.cloud.outputs("theirs").await.unwrap();
+    let given = ["VpcId", "SubnetIds", "SecurityGroupIds", "Host", "Port", "MasterSecretArn"];
+    let given = given.map(|name| (name.to_owned(), json!(theirs[name])));
+    let given = operator.parameters(&Value::Object(given.into_iter().collect()));
+
+    let said = operator.make(&["plan", &given]).await.done();
+    assert_says(
+        &said,
+        &["sluice would be created:", "sluice-stream would be deployed after sluice, sluice-db-init"],
+    );
+    assert_silent_about(&said, &["sluice-database", "AWS::RDS::"]);
+    let said = operator.make(&["deploy", &given, &ca]).await.done();
+    assert_says(&said, &["sluice-db-init: CREATE_COMPLETE", "task ReplicationTask     running"]);
+    let stacks = ["sluice", "sluice-db-init", "sluice-stream", "theirs"];
+    let mut found = operator.stacks().await;
+    found.sort();
+    assert_eq!(found, stacks.map(|name| format!("{name} CREATE_COMPLETE")));
+
+    // What was said once stays, and another database that comes later is not theirs.
+    operator.make(&["deploy-database"]).await.done();
+    let said = operator.make(&["deploy"]).await.done();
+    assert_silent_about(&said, &["sluice-database"]);
+    let stream = operator.cloud.outputs("sluice-stream").await.unwrap();
+    assert_eq!(stream["SecurityGroupIds"], theirs["SecurityGroupIds"]);
+    operator.make(&["destroy", "YES=1"]).await.done();
+    let mut found = operator.stacks().await;
+    found.sort();
+    assert_eq!(found, ["sluice-database CREATE_COMPLETE", "theirs CREATE_COMPLETE"]);
 }

@@ -64,7 +64,7 @@ impl Operator {
         it
     }
 
-    /// `make` with these arguments. The functions are built and, once asked for, packaged.
+    /// `make` with these arguments, from another folder. The functions are built and, once asked for, packaged.
     pub(crate) async fn make(&self, arguments: &[&str]) -> Said {
         self.make_and_type(arguments, "").await
     }
@@ -81,8 +81,8 @@ impl Operator {
             }
         }
         let mut make = command
-            .current_dir(root())
-            .arg("--no-print-directory")
+            .current_dir(self.folder.path())
+            .args(["--no-print-directory".as_ref(), "-C".as_ref(), root().as_os_str()])
             .arg(format!("BUCKET={BUCKET}"))
             .arg(format!("PACKAGED={}", self.folder.path().display()))
             .args(arguments.iter().filter(|it| !it.is_empty()))
