@@ -142,6 +142,11 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	ruff check --no-cache cfn/operate tests/breakages
 	ruff format --no-cache --check cfn/operate tests/breakages
 
+.PHONY: check
+check: export TEMPLATE := $(TEMPLATE)
+check: $(VENV)/.ready ## what is wrong with the way that Sluice is wired into a template (TEMPLATE=…); needs no account
+	@$(OPERATE) check
+
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account
 

@@ -1,15 +1,19 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
     python cfn/operate account|deploy-database|deploy-stream|deploy-archive|deploy-examples|plan|status|destroy
+    python cfn/operate check
 
-`account` looks whether there are an account and a bucket to work with. All are told
+`check` reads the template that TEMPLATE names, and needs no account.
+`account` looks whether there are an account and a bucket to work with. All others are told
 by the Makefile's variables (settings.py), talk to the account or the endpoint that the
 environment configures, and end with 1 and the reason on failure.
 """
 
+import os
 import sys
 
 import account
+import check
 import deploy
 import destroy
 import plan
@@ -50,13 +54,16 @@ COMMANDS = {
 
 def main() -> int:
     """Run the command that the first argument names."""
-    if sys.argv[1:] not in [[name] for name in COMMANDS]:
+    if sys.argv[1:] not in [[name] for name in ("check", *COMMANDS)]:
         print(__doc__, file=sys.stderr)
         return 2
     # Whoever watches through a pipe sees each line when it comes.
     sys.stdout.reconfigure(line_buffering=True)
     command = sys.argv[1]
     try:
+        if command == "check":
+            check.run(os.environ.get("TEMPLATE") or "cfn/stream.yaml")
+            return 0
         settings = Settings.of_environment()
         where = account.name()
         # The deploy commands come after it, and after each other.

@@ -15,10 +15,23 @@ Template = dict[str, Any]
 
 
 class Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags. What they hold is of no interest here."""
+    """YAML with CloudFormation's short tags, which become the long forms: `!Ref A` is `{"Ref": "A"}`."""
 
 
-Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+def long_form(loader: Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    """A short tag's long form."""
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
+
+
+Loader.add_multi_constructor("!", long_form)
 
 
 def read(source: str | Template) -> Template:
