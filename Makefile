@@ -4,13 +4,17 @@
 #   BUCKET           where the functions are uploaded
 #   STACK            the name of the stream's stack (sluice-stream)
 #   TEMPLATE         the template of the stream's stack (cfn/stream.yaml), for one of your own
+#   HANDLERS_STACK   the name of the handlers' (sluice)
 #   DATABASE_STACK   the name of the database's (sluice-database)
+#   DB_INIT_STACK    the name of db-init's (sluice-db-init)
 #   ARCHIVE_STACK    the name of the archive's (sluice-archive)
 #   EXAMPLES_STACK   the name of the examples' (sluice-examples)
 #   DATABASE_NAME    the database to create and to capture (app)
 #   PARAMETERS       more parameters of the templates, as Name=Value words, quoted as for a shell
 #   PARAMETERS_FILE  the same in a file, as a JSON object
 #   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
+#   ROLE_ARN         a role that CloudFormation works as, in place of yours
+#   TAGS             tags of the stacks, as Name=Value words
 #   YES              1: `make destroy` asks nothing
 #   SEED, ROUNDS     what `make chaos` does, and how much of it
 
@@ -22,7 +26,9 @@ HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
 ARCH ?= $(HOST_ARCH)
 STACK ?= sluice-stream
 TEMPLATE ?= cfn/stream.yaml
+HANDLERS_STACK ?= sluice
 DATABASE_STACK ?= sluice-database
+DB_INIT_STACK ?= sluice-db-init
 ARCHIVE_STACK ?= sluice-archive
 EXAMPLES_STACK ?= sluice-examples
 DATABASE_NAME ?=
@@ -30,12 +36,14 @@ BUCKET ?=
 PARAMETERS ?=
 PARAMETERS_FILE ?=
 SSL_CA ?=
+ROLE_ARN ?=
+TAGS ?=
 YES ?=
 SEED ?=
 ROUNDS ?= 10
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
-export ARCH STACK DATABASE_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET PARAMETERS PARAMETERS_FILE SSL_CA YES
-export PACKAGED SEED ROUNDS
+export ARCH STACK TEMPLATE HANDLERS_STACK DATABASE_STACK DB_INIT_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET
+export PARAMETERS PARAMETERS_FILE SSL_CA ROLE_ARN TAGS YES PACKAGED SEED ROUNDS
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,7 +59,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .NOTPARALLEL:
 
 .PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud breakages lint package package-examples \
-  deploy deploy-database deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
+  package-stream deploy deploy-handlers deploy-database deploy-db-init deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -143,15 +151,18 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	ruff format --no-cache --check cfn/operate tests/breakages
 
 .PHONY: check
-check: export TEMPLATE := $(TEMPLATE)
 check: $(VENV)/.ready ## what is wrong with the way that Sluice is wired into a template (TEMPLATE=…); needs no account
 	@$(OPERATE) check
 
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account
 
-package: TEMPLATES := database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml
-package: account build ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
+package: TEMPLATES := handlers=cfn/handlers.yaml db-init=cfn/db-init.yaml
+package: account build package-stream ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
+	@$(UPLOAD)
+
+package-stream: TEMPLATES := database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml
+package-stream: account
 	@$(UPLOAD)
 
 package-examples: TEMPLATES := examples=cfn/examples.yaml
@@ -167,16 +178,14 @@ for template in $(TEMPLATES); do \
 done
 endef
 
-deploy: deploy-database deploy-stream ## both stacks, into whatever account or endpoint is configured (BUCKET=…)
+deploy: package ## the handlers, the database, db-init and the stream, into whatever account or endpoint is configured (BUCKET=…)
+	@$(OPERATE) deploy
 
-deploy-database: package ## the database's stack alone
-	@$(OPERATE) deploy-database
+deploy-handlers deploy-db-init: package
+	@$(OPERATE) $@
 
-deploy-stream: package ## the stream's stack alone; with a database of your own: PARAMETERS='VpcId=… SubnetIds=… …'
-	@$(OPERATE) deploy-stream
-
-deploy-archive: package ## the archive of the stream's records in S3
-	@$(OPERATE) deploy-archive
+deploy-database deploy-stream deploy-archive: package-stream
+	@$(OPERATE) $@
 
 deploy-examples: package-examples ## a consumer that logs the changes of a table, and a function that writes rows to try it
 	@$(OPERATE) deploy-examples

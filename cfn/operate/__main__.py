@@ -1,51 +1,61 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
-    python cfn/operate account|deploy-database|deploy-stream|deploy-archive|deploy-examples|plan|status|destroy
-    python cfn/operate check
+    python cfn/operate account|check|deploy|deploy-<stack>|plan|status|destroy
 
-`check` reads the template that TEMPLATE names, and needs no account.
-`account` looks whether there are an account and a bucket to work with. All others are told
-by the Makefile's variables (settings.py), talk to the account or the endpoint that the
-environment configures, and end with 1 and the reason on failure.
+`account` looks whether there are an account and a bucket to work with, and whether the
+parameters have the right names. `check` reads the template that TEMPLATE names, and needs no
+account. All are told by the Makefile's variables (settings.py), the others talk to the account
+or the endpoint that the environment configures, and each ends with 1 and the reason on failure.
 """
 
 import os
 import sys
+from functools import partial
 
 import account
 import check
 import deploy
 import destroy
+import parameters
 import plan
 import status
-import templates
 from botocore.exceptions import BotoCoreError, ClientError
 from failure import Failure
-from settings import Settings
+from settings import STACKS, Settings
 from stacks import Stack
+
+
+def look(settings: Settings) -> None:
+    """Find mistakes before anything is built."""
+    parameters.check_names(settings)
+    account.check_bucket(settings.bucket)
+
+
+def deploy_all(settings: Settings) -> None:
+    """Deploy what the stream needs, and the stream."""
+    for kind in list(deploy.needed(settings)):
+        deploy.run(settings, kind)
 
 
 def plan_all(settings: Settings) -> None:
     """Plan the stacks that `make deploy` deploys, and the archive's if there is one.
 
-    The stream's database may be somebody's own.
+    What would be made from the outputs of a stack that isn't there yet can't be planned.
     """
-    if deploy.database_parameter(settings, templates.packaged(settings.packaged / "stream.yaml")):
-        plan.run(deploy.database(settings))
-        if not Stack.find(settings.database_stack):
-            print(f"{settings.stack} would be created after it, from its outputs")
-            return
-    plan.run(deploy.stream(settings))
-    if Stack.find(settings.archive_stack):
-        plan.run(deploy.archive(settings))
+    kinds = [*deploy.needed(settings), *(["archive"] if Stack.find(settings.names["archive"]) else [])]
+    absent = [kind for kind in kinds if not Stack.find(settings.names[kind])]
+    for kind in kinds:
+        after = [settings.names[it.kind] for it in parameters.SOURCES[kind] if it.kind in absent]
+        if after:
+            print(f"{settings.names[kind]} would be deployed after {', '.join(after)}, with what they bring")
+        else:
+            plan.run(settings, kind)
 
 
 COMMANDS = {
-    "account": lambda settings: account.check_bucket(settings.bucket),
-    "deploy-database": lambda settings: deploy.database(settings).run(),
-    "deploy-stream": lambda settings: deploy.stream(settings).run(),
-    "deploy-archive": lambda settings: deploy.archive(settings).run(),
-    "deploy-examples": lambda settings: deploy.examples(settings).run(),
+    "account": look,
+    "deploy": deploy_all,
+    **{f"deploy-{kind}": partial(deploy.run, kind=kind) for kind in STACKS},
     "plan": plan_all,
     "status": status.run,
     "destroy": destroy.run,

@@ -9,6 +9,7 @@ import templates
 from botocore.exceptions import WaiterError
 from clients import client
 from failure import Failure
+from settings import Settings
 from stacks import Stack
 
 # How CloudFormation says that there is nothing to do.
@@ -56,12 +57,10 @@ class ChangeSet:
     """Whether the stack is there for it alone, and empty."""
 
     @classmethod
-    def create(
-        cls, name: str, template: str, parameters: dict[str, str], capability: str, bucket: str
-    ) -> "ChangeSet | None":
+    def create(cls, name: str, template: str, parameters: dict[str, str], settings: Settings) -> "ChangeSet | None":
         """Make one that brings a stack to a template and parameters. None if nothing changes.
 
-        A parameter that isn't given keeps its value.
+        A parameter that isn't given keeps its value, and so do a role and tags.
         """
         stack = Stack.find(name)
         creates = stack is None or stack.is_draft
@@ -73,9 +72,11 @@ class ChangeSet:
             StackName=name,
             ChangeSetName=f"sluice-{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}",
             ChangeSetType="CREATE" if creates else "UPDATE",
-            Capabilities=[capability],
+            # The name is dms-vpc-role's.
+            Capabilities=["CAPABILITY_NAMED_IAM"],
             Parameters=list(arguments(template, parameters, stack)),
-            **templates.source(template, bucket),
+            **settings.role_and_tags,
+            **templates.source(template, settings.bucket),
         )
         change_set = cls(made["Id"], made["StackId"], stack is None)
         waiter = cloudformation.get_waiter("change_set_create_complete")
@@ -98,9 +99,9 @@ class ChangeSet:
         for it in pages.search("Changes[].ResourceChange"):
             yield Change.of(it)
 
-    def execute(self) -> None:
-        """Begin to carry it out."""
-        client("cloudformation").execute_change_set(ChangeSetName=self.id)
+    def execute(self, *, rolls_back: bool) -> None:
+        """Begin to carry it out. Whether what fails is undone, or left as it is."""
+        client("cloudformation").execute_change_set(ChangeSetName=self.id, DisableRollback=not rolls_back)
 
     def discard(self) -> None:
         """Take it back, and the empty stack with it that it may have made."""
@@ -114,7 +115,7 @@ class ChangeSet:
 
 def arguments(template: str, given: dict[str, str], stack: Stack | None) -> Iterator[dict[str, Any]]:
     """The template's parameters as CloudFormation takes them: as given, or as they are."""
-    for name in templates.read(template).get("Parameters", {}):
+    for name in templates.parameters(template):
         if name in given:
             yield {"ParameterKey": name, "ParameterValue": given[name]}
         elif stack and name in stack.parameters:

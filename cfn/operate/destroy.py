@@ -2,14 +2,16 @@
 
 import sys
 import textwrap
+from collections.abc import Iterator
 
 import events
 import templates
 from clients import client
 from deploy import ended
 from failure import Failure
-from settings import Settings
-from stacks import Resource, Stack, resources
+from parameters import DATABASE, DB_INIT, takes_from
+from settings import STACKS, Settings
+from stacks import Resource, Stack, importers, resources
 
 # What stays of a resource by the policy of its deletion.
 KEEPING = {"Retain": "as it is", "RetainExceptOnCreate": "as it is", "Snapshot": "a last snapshot"}
@@ -22,11 +24,16 @@ STORES = ("AWS::Kinesis::Stream", "AWS::RDS::DBCluster", "AWS::S3::Bucket")
 
 def run(settings: Settings) -> None:
     """Delete the stacks, each before the one that it needs. Failure if nobody agrees, or one can't be deleted."""
-    names = (settings.examples_stack, settings.archive_stack, settings.stack, settings.database_stack)
-    stacks = [stack for name in names if (stack := Stack.find(name))]
+    stacks = [stack for kind in going(settings) if (stack := Stack.find(settings.names[kind]))]
     if not stacks:
-        print(f"There is no stack {', '.join(names)}.")
+        print(f"There is no stack {', '.join(settings.names.values())}.")
         return
+    names = {stack.name for stack in stacks}
+    for stack in list(stacks):
+        others = importers(stack) - names
+        if others:
+            print(f"{stack.name} stays: {', '.join(sorted(others))} use{'s' if len(others) == 1 else ''} it")
+            stacks.remove(stack)
     for stack in stacks:
         if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":
             raise Failure(f"{stack.name} is {stack.status}: wait until that is over (make status)")
@@ -41,6 +48,18 @@ def run(settings: Settings) -> None:
         before = events.newest(stack.id)
         client("cloudformation").delete_stack(StackName=stack.id)
         ended(stack.name, events.follow(stack.id, before), {"DELETE_COMPLETE"})
+
+
+def going(settings: Settings) -> Iterator[str]:
+    """The kinds of stacks that go, each before those that it needs: no database that the stream doesn't use."""
+    yield from ("examples", "archive", "stream")
+    stream = Stack.find(settings.stack)
+    is_default = settings.stack == STACKS["stream"][1]
+    if takes_from(settings, "stream", DB_INIT) if stream else is_default:
+        yield "db-init"
+        if takes_from(settings, "db-init", DATABASE):
+            yield "database"
+    yield "handlers"
 
 
 def tell(stack: Stack) -> None:

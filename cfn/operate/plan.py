@@ -1,33 +1,36 @@
 """Planning: what a deployment would change, and which tasks it would pause. Nothing is executed."""
 
 import json
+from typing import Any
 
+import deploy
+import templates
 from botocore.exceptions import ClientError
 from change_sets import Change, ChangeSet
 from clients import client
-from deploy import Deployment
 from failure import Failure
+from settings import Settings
 from stacks import Stack
 
-# The function of DmsPre, by its name in cfn/stream.yaml.
-FUNCTION = "DmsPreFunction"
+PRE = "Custom::DmsPre"
 
 
-def run(deployment: Deployment) -> None:
+def run(settings: Settings, kind: str) -> None:
     """Tell what a deployment would do, and take its change set back."""
-    stack = Stack.find(deployment.stack)
-    change_set = deployment.change_set()
+    name = settings.names[kind]
+    stack = Stack.find(name)
+    change_set = deploy.change_set(settings, kind)
     if change_set is None:
-        print(f"{deployment.stack}: nothing to change")
+        print(f"{name}: nothing to change")
         return
     try:
         changes = list(change_set.changes())
         verb = "updated" if stack and not stack.is_draft else "created"
-        print(f"{deployment.stack} would be {verb}:")
+        print(f"{name} would be {verb}:")
         for change in changes:
             print(f"  {words(change)}")
-        if any(change.type.startswith(("AWS::DMS::", "Custom::DmsPre")) for change in changes):
-            for line in tasks(change_set, is_new=verb == "created", changes=changes):
+        if any(change.type.startswith(("AWS::DMS::", PRE)) for change in changes):
+            for line in tasks(change_set, stack if verb == "updated" else None, changes):
                 print(f"  {line}")
     finally:
         change_set.discard()
@@ -42,31 +45,52 @@ def words(change: Change) -> str:
     return f"{change.action:<7} {change.name:<34} {change.type:<38} {change.how}{what}".rstrip()
 
 
-def tasks(change_set: ChangeSet, *, is_new: bool, changes: list[Change]) -> list[str]:
+def tasks(change_set: ChangeSet, stack: Stack | None, changes: list[Change]) -> list[str]:
     """What would become of each task, in the words of the DmsPre that is deployed."""
-    if is_new:
+    if stack is None:
         return ["Tasks: there are none to pause, since the stack isn't there yet. New ones would be started."]
-    if not any(change.type == "Custom::DmsPre" for change in changes):
+    if not any(change.type == PRE for change in changes):
         return ["Tasks: DmsPre would not be called, since nothing of it changes. Is DeploymentId the last one's?"]
-    try:
-        found = client("cloudformation").describe_stack_resource(
-            StackName=change_set.stack_id, LogicalResourceId=FUNCTION
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":
-            return [f"Tasks: the stack has no {FUNCTION} yet that could be asked."]
-        raise
-    renewed = any(change.name == FUNCTION and "Code" in change.what for change in changes)
+    function = function_of(stack)
+    if function is None:
+        return ["Tasks: the stack has no DmsPre yet that could be asked."]
     request = {"plan": {"StackId": change_set.stack_id, "ChangeSetId": change_set.id}}
-    answer = client("lambda").invoke(
-        FunctionName=found["StackResourceDetail"]["PhysicalResourceId"], Payload=json.dumps(request)
-    )
+    answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps(request))
     said = json.load(answer["Payload"])
     if "FunctionError" in answer:
         why = said.get("errorMessage", said) if isinstance(said, dict) else said
-        if "takes custom-resource requests only" in str(why):
-            return ["Tasks: the deployed DmsPre is too old to be asked. The next deployment brings one that can be."]
         raise Failure(f"asking DmsPre which tasks would pause: {why}")
-    whose = "the DmsPre that is deployed" if renewed else "DmsPre"
-    end = " (this deployment brings another one, which has the say)" if renewed else ""
-    return [f"Tasks, as {whose} would decide now{end}:", *(f"  {line}" for line in said["Tasks"] or ["there are none"])]
+    return ["Tasks, as DmsPre would decide now:", *(f"  {line}" for line in said["Tasks"] or ["there are none"])]
+
+
+def function_of(stack: Stack) -> str | None:
+    """The function that is called for the stack's Custom::DmsPre; None if there is none."""
+    template = client("cloudformation").get_template(StackName=stack.id, TemplateStage="Processed")["TemplateBody"]
+    found = [it for it in templates.read(template)["Resources"].values() if it["Type"] == PRE]
+    return value(found[0]["Properties"]["ServiceToken"], stack) if found else None
+
+
+def value(of: str | dict[str, Any], stack: Stack) -> str | None:
+    """What a value of a stack's template comes to, as far as service tokens are made."""
+    if isinstance(of, str):
+        return of
+    [(function, argument)] = of.items()
+    if function == "Fn::ImportValue":
+        name = value(argument, stack)
+        pages = client("cloudformation").get_paginator("list_exports").paginate()
+        return next((it["Value"] for it in pages.search("Exports[]") if it["Name"] == name), None)
+    if function == "Fn::Sub" and isinstance(argument, str):
+        for parameter, said in stack.parameters.items():
+            argument = argument.replace(f"${{{parameter}}}", said)
+        return argument
+    if function == "Fn::Join":
+        return argument[0].join(value(part, stack) or "" for part in argument[1])
+    if function == "Ref" and argument in stack.parameters:
+        return stack.parameters[argument]
+    # A function of the stack's own.
+    name = argument[0] if isinstance(argument, list) else argument
+    try:
+        found = client("cloudformation").describe_stack_resource(StackName=stack.id, LogicalResourceId=name)
+    except ClientError:
+        return None
+    return found["StackResourceDetail"]["PhysicalResourceId"]

@@ -4,61 +4,104 @@ import json
 import os
 import shlex
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from failure import Failure
+
+TEMPLATES = Path(__file__).parents[1]
+
+# Each kind of stack with the variable that names it, and the name by default. Each is made from cfn/<kind>.yaml.
+STACKS = {
+    "handlers": ("HANDLERS_STACK", "sluice"),
+    "database": ("DATABASE_STACK", "sluice-database"),
+    "db-init": ("DB_INIT_STACK", "sluice-db-init"),
+    "stream": ("STACK", "sluice-stream"),
+    "archive": ("ARCHIVE_STACK", "sluice-archive"),
+    "examples": ("EXAMPLES_STACK", "sluice-examples"),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """The variables, read."""
 
-    stack: str
-    database_stack: str
-    archive_stack: str
-    examples_stack: str
-    database_name: str
-    architecture: str
+    names: dict[str, str]
+    """The stacks' names, by kind."""
     bucket: str
     packaged: Path
     """The folder with the templates that `make package` has written."""
+    own_template: Path | None
+    """The template of the stream's stack, where it is not Sluice's."""
     parameters: dict[str, str]
-    """Parameters of either template."""
-    ssl_ca: str
+    """Parameters of any template."""
+    common: dict[str, str]
+    """Parameters that each template gets that has one of the name."""
+    role: str
+    """The role that CloudFormation works as; empty for that of whoever calls."""
+    tags: dict[str, str]
+    """Tags of the stacks."""
     yes: bool
 
     @classmethod
     def of_environment(cls) -> "Settings":
         """Read the environment. Failure if something in it makes no sense."""
         given = os.environ.get
-        authority = given("SSL_CA")
+        template = Path(given("TEMPLATE") or TEMPLATES / "stream.yaml").resolve()
+        database, authority = given("DATABASE_NAME", ""), given("SSL_CA", "")
+        common = {
+            "Architecture": given("ARCH") or "x86_64",
+            # A fresh one: CloudFormation calls DmsPre only if one of its properties changes.
+            "DeploymentId": f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}",
+            "DatabaseName": database,
+            "SslCa": text("SSL_CA", authority) if authority else "",
+        }
         return cls(
-            stack=given("STACK") or "sluice-stream",
-            database_stack=given("DATABASE_STACK") or "sluice-database",
-            archive_stack=given("ARCHIVE_STACK") or "sluice-archive",
-            examples_stack=given("EXAMPLES_STACK") or "sluice-examples",
-            database_name=given("DATABASE_NAME", ""),
-            architecture=given("ARCH") or "x86_64",
+            names={kind: given(variable) or name for kind, (variable, name) in STACKS.items()},
             bucket=given("BUCKET", ""),
             packaged=Path(given("PACKAGED") or "target/cfn"),
+            own_template=None if template == TEMPLATES.resolve() / "stream.yaml" else template,
             parameters={
                 **of_file(given("PARAMETERS_FILE", "")),
-                **of_words(given("PARAMETERS", "")),
+                **of_words("PARAMETERS", given("PARAMETERS", "")),
             },
-            ssl_ca=text("SSL_CA", authority) if authority else "",
+            common={name: value for name, value in common.items() if value},
+            role=given("ROLE_ARN", ""),
+            tags=of_words("TAGS", given("TAGS", "")),
             yes=given("YES", "") == "1",
         )
 
+    @property
+    def role_and_tags(self) -> dict[str, Any]:
+        """The role and the tags, as the calls take them. What isn't given stays as it is."""
+        tags = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        return {name: given for name, given in (("RoleARN", self.role), ("Tags", tags)) if given}
 
-def of_words(words: str) -> dict[str, str]:
+    @property
+    def stack(self) -> str:
+        """The name of the stream's stack."""
+        return self.names["stream"]
+
+    def source(self, kind: str) -> Path:
+        """The file with the template of a kind of stack."""
+        return self.own_template if kind == "stream" and self.own_template else TEMPLATES / f"{kind}.yaml"
+
+    def template(self, kind: str) -> str:
+        """The template of a kind of stack, as it was packaged; as it is, if it was not. Failure if there is none."""
+        path = self.packaged / f"{kind}.yaml"
+        return text("TEMPLATE", str(path if path.exists() else self.source(kind)))
+
+
+def of_words(variable: str, words: str) -> dict[str, str]:
     """Name=Value words, quoted as for a shell."""
     try:
         pairs = [word.partition("=") for word in shlex.split(words)]
     except ValueError as error:
-        raise Failure(f"PARAMETERS: {error}") from None
+        raise Failure(f"{variable}: {error}") from None
     for name, equals, _ in pairs:
         if not (name and equals):
-            raise Failure(f"PARAMETERS: {name!r} is not of the form Name=Value")
+            raise Failure(f"{variable}: {name!r} is not of the form Name=Value")
     return {name: value for name, _, value in pairs}
 
 

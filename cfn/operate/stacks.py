@@ -20,6 +20,7 @@ class Stack:
     changed: datetime
     parameters: dict[str, str]
     outputs: dict[str, str]
+    exports: tuple[str, ...]
 
     @classmethod
     def find(cls, name: str) -> "Stack | None":
@@ -41,6 +42,7 @@ class Stack:
             changed=found.get("LastUpdatedTime", found["CreationTime"]),
             parameters={it["ParameterKey"]: it["ParameterValue"] for it in found.get("Parameters", [])},
             outputs={it["OutputKey"]: it["OutputValue"] for it in found.get("Outputs", [])},
+            exports=tuple(it["ExportName"] for it in found.get("Outputs", []) if "ExportName" in it),
         )
 
     @property
@@ -84,3 +86,17 @@ def resource(it: dict[str, Any]) -> Resource:
         reason=it.get("ResourceStatusReason", ""),
         changed=it["LastUpdatedTimestamp"],
     )
+
+
+def importers(stack: Stack) -> set[str]:
+    """The names of the stacks that import something from this one."""
+    pages = client("cloudformation").get_paginator("list_imports")
+    found = set()
+    for name in stack.exports:
+        try:
+            found |= set(pages.paginate(ExportName=name).search("Imports[]"))
+        except ClientError as error:
+            # That nobody imports it is an error to CloudFormation.
+            if "not imported" not in error.response["Error"]["Message"]:
+                raise
+    return found

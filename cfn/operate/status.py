@@ -9,7 +9,7 @@ from typing import Any
 import events
 from clients import client
 from settings import Settings
-from stacks import Resource, Stack, resources
+from stacks import Resource, Stack, importers, resources
 
 # How far back a latency is still of interest.
 RECENT = timedelta(minutes=15)
@@ -28,7 +28,7 @@ SPANS = re.compile(r"\s*[A-Z]+ .*?\}: ")
 
 def run(settings: Settings) -> None:
     """Print all there is to know."""
-    for name in (settings.database_stack, settings.stack, settings.archive_stack, settings.examples_stack):
+    for name in settings.names.values():
         stack = Stack.find(name)
         for line in of_stack(stack) if stack else [f"{name}: there is no such stack"]:
             print(line)
@@ -41,7 +41,8 @@ def of_stack(stack: Stack) -> Iterator[str]:
     yield f"  last operation: began {when(operation.events[0].time)}, {operation.seconds:.0f} s"
     yield from (f"  {failure}" for failure in operation.failures)
     found = list(resources(stack.id))
-    yield from tasks(of_type(found, "AWS::DMS::ReplicationTask"))
+    yield from tasks(found)
+    yield from users(stack)
     yield from handlers(found)
     yield from alarms(of_type(found, "AWS::CloudWatch::Alarm"))
 
@@ -56,25 +57,33 @@ def when(time: datetime) -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
+def described(found: list[Resource]) -> dict[str, dict[str, Any] | None]:
+    """The tasks among resources as DMS describes them, by their names in the template; None where it knows none."""
+    dms, known = client("dms"), {}
+    found = of_type(found, "AWS::DMS::ReplicationTask")
+    for at in range(0, len(found), PAGE):
+        filters = [{"Name": "replication-task-arn", "Values": [it.id for it in found[at : at + PAGE]]}]
+        pages = dms.get_paginator("describe_replication_tasks").paginate(Filters=filters, WithoutSettings=True)
+        try:
+            known |= {task["ReplicationTaskArn"]: task for task in pages.search("ReplicationTasks[]")}
+        except dms.exceptions.ResourceNotFoundFault:
+            # It knows none of them.
+            continue
+    return {it.name: known.get(it.id) for it in found}
+
+
 def tasks(found: list[Resource]) -> Iterator[str]:
     """Each task: its status, why it stopped, its mark and its latency."""
-    for at in range(0, len(found), PAGE):
-        yield from few_tasks(found[at : at + PAGE])
-
-
-def few_tasks(found: list[Resource]) -> Iterator[str]:
-    """As many tasks as a call takes."""
-    dms = client("dms")
-    names = {it.id: it.name for it in found}
-    filters = [{"Name": "replication-task-arn", "Values": list(names)}]
-    pages = dms.get_paginator("describe_replication_tasks").paginate(Filters=filters, WithoutSettings=True)
-    try:
-        described = list(pages.search("ReplicationTasks[]"))
-    except dms.exceptions.ResourceNotFoundFault:
-        # It knows none of them.
-        described = []
-    latency, marked = latencies(described), marks(described)
-    for task in described:
+    all_tasks = described(found)
+    there = [task for task in all_tasks.values() if task]
+    latency, marked = {}, {}
+    for at in range(0, len(there), PAGE):
+        latency |= latencies(there[at : at + PAGE])
+        marked |= marks(there[at : at + PAGE])
+    for name, task in all_tasks.items():
+        if task is None:
+            yield f"  task {name}: DMS does not know it"
+            continue
         arn = task["ReplicationTaskArn"]
         parts = [task["Status"]]
         if task["Status"] != "running":
@@ -84,9 +93,14 @@ def few_tasks(found: list[Resource]) -> Iterator[str]:
         parts += [f"{name} {seconds:.0f} s" for name, seconds in latency.get(arn, {}).items()]
         if task["Status"] == "running" and arn not in latency:
             parts.append(f"no latency reported in {RECENT.seconds // 60} minutes")
-        yield f"  task {task['ReplicationTaskIdentifier']} ({names.pop(arn)}): {', '.join(parts)}"
-    for arn, name in names.items():
-        yield f"  task {arn} ({name}): DMS does not know it"
+        yield f"  task {task['ReplicationTaskIdentifier']} ({name}): {', '.join(parts)}"
+
+
+def users(stack: Stack) -> Iterator[str]:
+    """The stacks that import what this one exports, such as the handlers."""
+    found = sorted(importers(stack))
+    if found:
+        yield f"  used by: {', '.join(found)}"
 
 
 def marks(tasks: list[dict[str, Any]]) -> dict[str, list[str]]:

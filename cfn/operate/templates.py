@@ -1,7 +1,6 @@
 """Templates, read as far as the commands need it."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -39,12 +38,9 @@ def read(source: str | Template) -> Template:
     return yaml.load(source, Loader) if isinstance(source, str) else source  # noqa: S506  it is a SafeLoader
 
 
-def packaged(path: Path) -> str:
-    """The text of a template that `make package` has written."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise Failure(f"{path} is not there: run `make package` first") from None
+def parameters(source: str | Template) -> dict[str, dict[str, Any]]:
+    """A template's parameters."""
+    return read(source).get("Parameters", {})
 
 
 def source(text: str, bucket: str) -> dict[str, str]:

@@ -25,14 +25,16 @@ fn reasons<'a>(sights: impl IntoIterator<Item = &'a Sight>, of: &str, in_status:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_dms_pre_fails_its_resource_and_the_task_that_it_stopped_runs_again() {
     let mut play = Play::new(Cloud::start().await.unwrap()).await.unwrap();
+    play.handlers(&mut |_| {}).await.unwrap();
     play.database(&mut |_| {}).await.unwrap();
+    play.db_init(&mut |_| {}).await.unwrap();
     play.stream(&mut |_| {}).await.unwrap();
 
     let (mut story, mut killed) = (Vec::new(), false);
     let mut tell = |line| {
         if let Line::Sight(Sight::Function(said)) = &line
             && !killed
-            && said.function.contains("DmsPre")
+            && said.function == "sluice-dms-pre"
             && said.line.contains("stopping")
         {
             let pid = said.pid.to_string();
@@ -54,7 +56,7 @@ async fn a_killed_dms_pre_fails_its_resource_and_the_task_that_it_stopped_runs_a
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     for part in [
         "Received response status [FAILED] from custom resource",
-        "DmsPreFunction",
+        "sluice-dms-pre",
         "ended without an answer",
         "Runtime exited",
     ] {

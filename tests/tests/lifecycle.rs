@@ -32,18 +32,18 @@ async fn the_demo() {
     let mut story = Vec::new();
     let played = play::perform(&mut |line| story.push(line)).await;
     let played = played.unwrap_or_else(|error| panic!("{error:#}\n{}", tail(&story)));
-    assert_eq!(played.acts.len(), 10);
+    assert_eq!(played.acts.len(), 12);
     assert!(played.count.is_right(), "{}", played.count);
     let said = |name: &str, text: &str| {
         story.iter().any(|line| match line {
-            Line::Sight(Sight::Function(line)) => line.function.contains(name) && line.line.contains(text),
+            Line::Sight(Sight::Function(line)) => line.function == name && line.line.contains(text),
             _ => false,
         })
     };
     for (name, text) in [
-        ("DmsPre", "it changes (Modify of ReplicationTask)"),
-        ("DmsPre", "the deployment does not touch it"),
-        ("DmsPost", "resume: a deployment paused it"),
+        ("sluice-dms-pre", "it changes (Modify of ReplicationTask)"),
+        ("sluice-dms-pre", "the deployment does not touch it"),
+        ("sluice-dms-post", "resume: a deployment paused it"),
     ] {
         assert!(said(name, text), "{text}\n{}", tail(&story));
     }

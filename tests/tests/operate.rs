@@ -25,11 +25,24 @@ async fn mistakes_are_named_before_anything_is_made() {
     for (arguments, parts) in [
         (&["PARAMETERS=LogLevel"][..], &["'LogLevel'", "Name=Value"][..]),
         (&["PARAMETERS=LogLevel='debug"], &["No closing quotation"]),
-        (&["PARAMETERS=LogLevle=debug"], &["no template has a parameter LogLevle"]),
+        (&["PARAMETERS=LogLevle=debug"], &["no template has a parameter LogLevle; is it LogLevel?"]),
         (&[no_json.as_str()], &["is not JSON"]),
         (&["PARAMETERS_FILE=nowhere.json"], &["nowhere.json"]),
-        (&[], &["sluice-stream needs a database", "VpcId", "SourceSecretArn"]),
-        (&["PARAMETERS=VpcId=vpc-1"], &["CreateChangeSet", "SubnetIds"]),
+        (
+            &[],
+            &[
+                "sluice-stream needs VpcId, SubnetIds, SecurityGroupIds, SourceSecretArn",
+                "deploy sluice-database and sluice-db-init first (make deploy), or name them in PARAMETERS",
+            ],
+        ),
+        (
+            &["PARAMETERS=VpcId=vpc-1 SubnetIds=subnet-1"],
+            &["needs SecurityGroupIds, SourceSecretArn: deploy"],
+        ),
+        (
+            &["PARAMETERS=SubnetIds=subnet-1 SourceSecretArn=arn"],
+            &["needs VpcId, SecurityGroupIds: name them"],
+        ),
     ] {
         let arguments = [&["deploy-stream"], arguments].concat();
         let said = operator.make(&arguments).await.failed();
@@ -58,12 +71,18 @@ async fn mistakes_are_named_before_anything_is_made() {
         assert_silent_about(&said, &["Traceback"]);
     }
 
-    let nowhere = ["package", "TEMPLATE=nowhere.yaml"];
-    let said = operator.make(&nowhere).await.failed();
-    assert_says(&said, &["Invalid template path nowhere.yaml"]);
+    // And so is what it is told.
+    for (argument, part) in [
+        ("TEMPLATE=nowhere.yaml", "nowhere.yaml"),
+        ("PARAMETERS=HandlerStackName=x", "is it HandlersStackName?"),
+    ] {
+        let said = operator.make(&["account", argument]).await.failed();
+        assert_says(&said, &[part]);
+        assert_silent_about(&said, &["Traceback"]);
+    }
     operator.make(&["package-examples"]).await.done();
     let said = operator.make(&["deploy-examples"]).await.failed();
-    assert_says(&said, &["sluice-examples needs a stream"]);
+    assert_says(&said, &["sluice-examples needs StreamArn", "sluice-stream first"]);
     let said = operator.make(&["status"]).await.done();
     assert_says(&said, &["account 000000000000, eu-west-1, at http://127"]);
     assert_says(&said, &["sluice-stream: there is no such stack"]);
@@ -81,9 +100,12 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     // The first plan leaves nothing behind, not even the name of a stack.
     let said = operator.make(&["plan", &ca]).await.done();
     let parts = [
+        "sluice would be created:",
+        "add     DmsPreFunction",
         "sluice-database would be created:",
         "add     DatabaseCluster",
-        "sluice-stream would be created after it",
+        "sluice-db-init would be deployed after sluice, sluice-database",
+        "sluice-stream would be deployed after sluice, sluice-database, sluice-db-init",
     ];
     assert_says(&said, &parts);
     assert!(operator.stacks().await.is_empty());
@@ -91,20 +113,30 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let said = operator.make(&["deploy", &ca, "DATABASE_NAME=blog"]).await;
     let said = said.done();
     let parts = [
-        "DbInit                             CREATE_IN_PROGRESS",
+        "sluice: CREATE_COMPLETE after",
         "sluice-database: CREATE_COMPLETE after",
+        "DbInit                             CREATE_IN_PROGRESS",
+        "sluice-db-init: CREATE_COMPLETE after",
         "DmsPost                            CREATE_COMPLETE",
         "sluice-stream: CREATE_COMPLETE after",
         "StartedTasks             1",
+        "task ReplicationTask     running",
     ];
     assert_says(&said, &parts);
     let outputs = operator.cloud.outputs("sluice-stream").await.unwrap();
     let task = Arn::new(&outputs["ReplicationTaskArn"]);
     operator.runs(&task).await;
 
-    // Neither the name of the database nor its authority is said again: they stay.
-    let said = operator.make(&["deploy-database"]).await.done();
-    assert_says(&said, &["sluice-database: nothing to change"]);
+    // Neither the name of the database nor its authority is said again: they stay. DbInit looks again, at each deployment.
+    for unchanged in ["handlers", "database"] {
+        let said = operator.make(&[&format!("deploy-{unchanged}")]).await.done();
+        assert_says(&said, &[": nothing to change"]);
+    }
+    let said = operator.make(&["deploy-db-init"]).await.done();
+    assert_says(
+        &said,
+        &["DbInit                             UPDATE_COMPLETE", "SchemaName               blog"],
+    );
 
     let runs = operator.cloud.dms.runs(&task).len();
     let untouched = ["plan", "PARAMETERS=StreamRetentionHours=48"];
@@ -150,15 +182,17 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
 
     operator.is_behind(&task, "CDCLatencySource", 2).await;
     operator.is_behind(&task, "CDCLatencyTarget", 7).await;
-    operator.rings("HealingAlarm", "it could not heal").await;
+    operator.rings("sluice", "HealingAlarm", "it could not heal").await;
     let said = operator.make(&["status"]).await.done();
     let parts = [
+        "sluice: CREATE_COMPLETE since",
+        "used by: sluice-db-init, sluice-stream",
         "sluice-database: CREATE_COMPLETE since",
         "sluice-stream: UPDATE_ROLLBACK_COMPLETE since",
         "first failure: DmsPre: ",
         "(ReplicationTask): running, CDCLatencySource 2 s, CDCLatencyTarget 7 s",
         "log of DmsPost: ",
-        "ALARM sluice-stream-HealingAlarm",
+        "ALARM sluice-HealingAlarm",
         "it could not heal",
         "sluice-archive: there is no such stack",
     ];
@@ -169,7 +203,7 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let runs = operator.cloud.dms.runs(&task);
     assert_eq!(runs.last().unwrap().start_type, StartType::Resume);
     // What was planned is what DmsPre did, word for word.
-    operator.has_said("DmsPre", &format!("task {planned}")).await;
+    operator.has_said("sluice-dms-pre", &format!("task {planned}")).await;
     // What was said once, in a file, stays.
     let said = operator.make(&["plan"]).await.done();
     assert_silent_about(&said, &["TableMappings", "RetentionPeriodHours"]);
@@ -193,11 +227,12 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
         "Nothing was deleted",
     ];
     assert_says(&said, &parts);
-    assert_eq!(operator.stacks().await.len(), 2);
+    assert_eq!(operator.stacks().await.len(), 4);
 
-    let stream = ["destroy", "DATABASE_STACK=none"];
-    let said = operator.make_and_type(&stream, "sluice-stream\n").await;
-    assert_says(&said.done(), &["sluice-stream: DELETE_COMPLETE"]);
+    // The handlers stay as long as somebody uses them.
+    let stream = ["destroy", "DB_INIT_STACK=none"];
+    let said = operator.make_and_type(&stream, "sluice-stream\n").await.done();
+    assert_says(&said, &["sluice stays: sluice-db-init uses it", "sluice-stream: DELETE_COMPLETE"]);
     // The roles that stayed are not in the way of a new stack.
     let said = operator.make(&["plan"]).await.done();
     let parts = [
@@ -208,7 +243,10 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     ];
     assert_says(&said, &parts);
     let said = operator.make(&["destroy", "YES=1"]).await.done();
-    assert_says(&said, &["sluice-database: DELETE_COMPLETE"]);
+    assert_says(
+        &said,
+        &["sluice-db-init: DELETE_COMPLETE", "sluice-database: DELETE_COMPLETE", "sluice: DELETE_COMPLETE"],
+    );
     assert!(operator.stacks().await.is_empty());
     assert!(!root().join("cfn/operate/__pycache__").exists());
     assert!(operator.cloud.dms.violations().is_empty());

@@ -24,6 +24,9 @@ pub struct Properties {
     /// The server's port; wins over the secret's.
     #[serde(default, deserialize_with = "optional")]
     pub port: Option<NonZeroU16>,
+    /// Anything: a fresh one makes CloudFormation call this at every deployment.
+    #[serde(default, deserialize_with = "optional")]
+    pub deployment_id: Option<String>,
     /// The database, which is created if it isn't there.
     #[serde(deserialize_with = "scalar")]
     pub database: Identifier,

@@ -6,7 +6,7 @@ use aws_lambda_events::eventbridge::EventBridgeEvent;
 use custom_resource::{Attributes, Deadline, Request, Resource};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracing::{info, warn};
+use tracing::{Instrument, info, info_span, warn};
 
 use crate::change::{Change, Stage};
 use crate::cloudformation::CloudFormation;
@@ -239,7 +239,10 @@ impl Resource for DmsPost {
             "reading an event: this function takes custom-resource requests and stack status changes",
         )?;
         let event_id = event.id.as_deref().unwrap_or("healing");
-        self.heal(&event.detail.stack_id, event_id, deadline).await?;
+        let stack_id = &event.detail.stack_id;
+        // The function heals many stacks: each line of its log says which.
+        let span = info_span!("healing", "stack.name" = stack_id.split('/').nth(1));
+        self.heal(stack_id, event_id, deadline).instrument(span).await?;
         Ok(Value::Null)
     }
 }

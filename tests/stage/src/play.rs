@@ -100,7 +100,9 @@ async fn perform_acts(play: &mut Play, tell: &mut dyn FnMut(Line)) -> anyhow::Re
         let began = Instant::now();
         let seen = play.statuses().len();
         let ended = match scene {
+            Scene::Handlers => play.handlers(tell).await,
             Scene::Database => play.database(tell).await,
+            Scene::DbInit => play.db_init(tell).await,
             Scene::Stream => play.stream(tell).await,
             Scene::Examples => play.examples(tell).await,
             Scene::Rows => play.rows(tell).await,
@@ -122,7 +124,9 @@ async fn perform_acts(play: &mut Play, tell: &mut dyn FnMut(Line)) -> anyhow::Re
 
 #[derive(Clone, Copy)]
 enum Scene {
+    Handlers,
     Database,
+    DbInit,
     Stream,
     Examples,
     Rows,
@@ -134,8 +138,10 @@ enum Scene {
     Deletion,
 }
 
-const SCENES: [(&str, Scene); 10] = [
+const SCENES: [(&str, Scene); 12] = [
+    ("deploy the handlers", Scene::Handlers),
     ("create the database stack", Scene::Database),
+    ("make the database ready", Scene::DbInit),
     ("create the stream stack", Scene::Stream),
     ("deploy the examples: a consumer, a row writer", Scene::Examples),
     ("write rows from now on", Scene::Rows),
@@ -151,7 +157,7 @@ impl Scene {
     /// What Sluice promises of the act: how often the task pauses, and how it ends.
     fn check(self, act: &Act) -> anyhow::Result<()> {
         let (ended, pauses, task) = match self {
-            Self::Database => ("CREATE_COMPLETE", 0, None),
+            Self::Handlers | Self::Database | Self::DbInit => ("CREATE_COMPLETE", 0, None),
             Self::Stream | Self::Examples => ("CREATE_COMPLETE", 0, Some(TaskStatus::Running)),
             Self::Rows | Self::Count => ("-", 0, Some(TaskStatus::Running)),
             Self::Mappings | Self::Replacement => ("UPDATE_COMPLETE", 1, Some(TaskStatus::Running)),

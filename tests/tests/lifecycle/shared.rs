@@ -7,13 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use stage::cloud::Cloud;
 use stage::dms::Pace;
-use stage::play::architecture;
 use tokio::runtime::Runtime;
 
 /// What every case finds.
 pub(crate) struct Stage {
     pub(crate) cloud: Cloud,
-    /// `cfn/stream.yaml`, its functions uploaded.
+    /// `cfn/stream.yaml`.
     pub(crate) template: Value,
     /// Its parameters.
     pub(crate) parameters: BTreeMap<&'static str, String>,
@@ -29,6 +28,11 @@ struct Shared {
 pub(crate) fn on_stage(case: impl AsyncFnOnce(&Stage)) {
     static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
     play(&SHARED, Cloud::start_at(pace()), case);
+}
+
+/// Plays a case on a stage where no other case plays.
+pub(crate) fn alone(case: impl AsyncFnOnce(&Stage)) {
+    play(&Mutex::new(Weak::new()), Cloud::start_at(pace()), case);
 }
 
 /// Plays a case on a stage of its own kind: CloudFormation takes tags off a task that it updates, unless the template has
@@ -58,6 +62,7 @@ fn play(
 
 async fn set(cloud: impl Future<Output = anyhow::Result<Cloud>>) -> Stage {
     let cloud = cloud.await.unwrap();
+    cloud.deploy_handlers().await.unwrap();
     let template = cloud.package("stream.yaml").await.unwrap();
     let mut parameters = cloud.network("network").await.unwrap();
     // Nobody looks into the database here.
@@ -67,7 +72,6 @@ async fn set(cloud: impl Future<Output = anyhow::Result<Cloud>>) -> Stage {
         ("SchemaName", "blog".to_owned()),
         // A name that an account has once, and here are many stacks.
         ("CreateDmsVpcRole", "false".to_owned()),
-        ("Architecture", architecture()),
     ]);
     Stage { cloud, template: serde_json::from_str(&template).unwrap(), parameters }
 }

@@ -91,6 +91,9 @@ impl<'a> Stream<'a> {
     /// What DmsPost depends on.
     fn waited_for(&mut self) -> &mut Vec<Value> {
         let list = &mut self.resource("DmsPost")["DependsOn"];
+        if list.is_string() {
+            *list = json!([list.take()]);
+        }
         list.as_array_mut().unwrap()
     }
 
@@ -206,8 +209,14 @@ impl<'a> Stream<'a> {
 
     /// Waits until a function has said this in the last operation, or after it: its log may come late.
     pub(crate) async fn said(&mut self, function: &str, text: &str) {
-        let name = format!("{}-{function}Function", self.name);
-        let is_it = |sight: &Sight| matches!(sight, Sight::Function(it) if it.function.starts_with(&name) && it.line.contains(text));
+        let function = if function == "DmsPre" { "sluice-dms-pre" } else { "sluice-dms-post" };
+        let of_this = format!("stack.name=\"{}\"", self.name);
+        let is_it = |sight: &Sight| match sight {
+            Sight::Function(it) => {
+                it.function == function && it.line.contains(&of_this) && it.line.contains(text)
+            }
+            Sight::Stack { .. } => false,
+        };
         let said = async {
             while !self.sights.iter().any(is_it) {
                 sleep(POLL).await;

@@ -74,7 +74,7 @@ impl Operator {
         for inherited in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
             command.env_remove(inherited);
         }
-        let done = ["build", "examples", "package", "package-examples"];
+        let done = ["build", "examples", "package", "package-stream", "package-examples"];
         for done in done.into_iter().chain([".venv/.ready"]) {
             if arguments[0] != done {
                 command.args(["-o", done]);
@@ -136,9 +136,9 @@ impl Operator {
         .await;
     }
 
-    /// Lets an alarm of the stream's stack ring.
-    pub(crate) async fn rings(&self, alarm: &str, reason: &str) {
-        let found = self.cloud.resource("sluice-stream", alarm).await.unwrap();
+    /// Lets an alarm of a stack ring.
+    pub(crate) async fn rings(&self, stack: &str, alarm: &str, reason: &str) {
+        let found = self.cloud.resource(stack, alarm).await.unwrap();
         self.aws(&[
             "cloudwatch",
             "set-alarm-state",
@@ -156,11 +156,11 @@ impl Operator {
         stacks.map(|it| format!("{} {}", text(&it["StackName"]), text(&it["StackStatus"]))).collect()
     }
 
-    /// Demands that a function of the stream's stack has written this to its log.
+    /// Demands that a function has written this to its log.
     pub(crate) async fn has_said(&self, function: &str, text: &str) {
         let (mut watch, mut lines) = (Watch::default(), Vec::new());
         let mut show = |sight| match sight {
-            Sight::Function(it) if it.function.contains(function) => lines.push(it.line),
+            Sight::Function(it) if it.function == function => lines.push(it.line),
             _ => {}
         };
         let look = self.cloud.look("sluice-stream", &mut watch, &mut show);

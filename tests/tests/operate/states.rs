@@ -43,6 +43,7 @@ fn answer(status: &str, body: &str, has_expired: &AtomicBool) -> (StatusCode, St
         "DescribeStackEvents" => {
             format!("<StackEvents><member><StackId>{ID}</StackId><EventId>1</EventId></member></StackEvents>")
         }
+        "ListStackResources" => "<StackResourceSummaries></StackResourceSummaries>".to_owned(),
         "ExecuteChangeSet" => {
             has_expired.store(true, Ordering::Relaxed);
             String::new()

@@ -2,46 +2,11 @@
 
 use serde_json::json;
 
-use super::document::{Template, source};
+use super::document::Template;
 use super::functions::{actions, statements};
 
 fn archive() -> Template {
     Template::read("archive.yaml")
-}
-
-#[test]
-fn the_outputs_of_the_stream_are_what_the_archive_asks_for() {
-    let (stream, archive) = (Template::read("stream.yaml"), archive());
-    let mut handed_over = Vec::new();
-    for (output, said) in stream.section("Outputs") {
-        let description = said["Description"].as_str().unwrap();
-        let Some((_, rest)) = description.split_once("Parameter ") else {
-            continue;
-        };
-        let parameter = rest.strip_suffix(" of the archive's stack.").unwrap();
-        assert_eq!(output, parameter, "they have one name");
-        // What one template lets through, the other takes.
-        let takes = archive.get("Parameters", parameter)["AllowedPattern"].clone();
-        let gives = stream.section("Parameters").find(|(name, _)| *name == parameter);
-        if let Some((_, gives)) = gives {
-            let (gives, takes) = (gives["AllowedPattern"].as_str(), takes.as_str());
-            let bare = |pattern: &str| pattern.trim_matches(['^', '$', '?', '(', ')']).to_owned();
-            assert_eq!(gives.map(bare), takes.map(bare), "{parameter}");
-        }
-        handed_over.push(parameter);
-    }
-    handed_over.sort_unstable();
-    assert_eq!(handed_over, ["AlarmTopicArn", "StreamArn", "StreamKeyArn"]);
-    let deploy = source("cfn/operate/deploy.py");
-    let (_, by_make) = deploy.split_once("FOR_ARCHIVE = (").unwrap();
-    let (by_make, _) = by_make.split_once(')').unwrap();
-    for name in &handed_over {
-        assert!(by_make.contains(&format!("\"{name}\"")), "{by_make}");
-    }
-    for (parameter, said) in archive.section("Parameters") {
-        let given = handed_over.contains(&parameter);
-        assert!(given || said.get("Default").is_some(), "nobody gives {parameter}");
-    }
 }
 
 #[test]

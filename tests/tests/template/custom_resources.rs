@@ -138,14 +138,19 @@ fn the_handler_takes_every_value_that_a_parameter_allows_and_no_number_beyond() 
             }
         }
     });
-    assert_eq!(tried, 8, "four modes, two bounds from both sides");
+    assert_eq!(tried, 12, "four modes, and the bounds of hours and port from both sides");
 }
 
 #[test]
 fn each_custom_resource_is_handed_to_its_own_function() {
     for_every_custom_resource(|template, name| {
         let token = &template.resource(name)["Properties"]["ServiceToken"];
-        assert_eq!(*token, json!({ "Fn::GetAtt": [format!("{name}Function"), "Arn"] }));
+        let export = format!("${{HandlersStackName}}-{name}");
+        let wanted = match name {
+            "DbInit" => json!({ "Fn::GetAtt": ["DbInitFunction", "Arn"] }),
+            _ => json!({ "Fn::ImportValue": { "Fn::Sub": export } }),
+        };
+        assert_eq!(*token, wanted);
     });
 }
 
@@ -162,7 +167,7 @@ impl Secrets for Attached {
     }
 }
 
-/// DbInit's attributes, with the properties that the template ships, migrations included, on a server that is here.
+/// DbInit's attributes, with the properties that the template ships, on a server that is here.
 async fn db_init(template: &Template) -> Attributes {
     let server = MysqlServer::start(Options::default()).await.unwrap();
     let mut properties = properties(template, "DbInit");
@@ -177,7 +182,7 @@ async fn db_init(template: &Template) -> Attributes {
 
 #[tokio::test]
 async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
-    let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
+    let (ready, stream) = (Template::read("db-init.yaml"), Template::read("stream.yaml"));
     let (stack, dms) = (Stack::new("CREATE_IN_PROGRESS"), Dms::default());
     let aws = plays::config(&Aws::new(&dms, &stack));
     let pre = plays::decoded(DmsPreProperties { deployment_id: "7".to_owned() });
@@ -185,7 +190,7 @@ async fn every_attribute_that_is_taken_is_one_that_the_handler_gives() {
     let pre = DmsPre::new(&aws).create(pre).await;
     let post = DmsPost::new(&aws).create(post).await;
     for (template, resource, given) in [
-        (&database, "DbInit", db_init(&database).await),
+        (&ready, "DbInit", db_init(&ready).await),
         (&stream, "DmsPre", pre.unwrap()),
         (&stream, "DmsPost", post.unwrap()),
     ] {

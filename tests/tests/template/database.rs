@@ -21,30 +21,6 @@ fn all_actions(value: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn db_init_waits_for_whichever_way_out_there_is() {
-    let database = database();
-    let waits_for = &database.resource("DbInit")["Metadata"]["After"];
-    let mut ways = BTreeMap::new();
-    for way in list(waits_for) {
-        let [condition, resource, otherwise] = way["Fn::If"].as_array().unwrap().as_slice() else {
-            panic!("{way}");
-        };
-        assert_eq!(*otherwise, "");
-        let resource = resource["Ref"].as_str().unwrap();
-        assert_eq!(database.resource(resource)["Condition"], *condition);
-        ways.insert(resource, condition.as_str().unwrap());
-    }
-    assert_eq!(
-        ways,
-        BTreeMap::from([
-            ("PrivateRoute", "UsesNat"),
-            ("S3Endpoint", "UsesEndpoints"),
-            ("SecretsManagerEndpoint", "UsesEndpoints"),
-        ])
-    );
-}
-
-#[test]
 fn with_endpoints_nothing_leads_out_of_the_vpc() {
     let database = database();
     for kind in [
@@ -64,13 +40,14 @@ fn with_endpoints_nothing_leads_out_of_the_vpc() {
 
 #[test]
 fn an_endpoint_lets_through_just_what_the_roles_behind_it_may_do() {
-    let (database, stream) = (database(), Template::read("stream.yaml"));
+    let (database, ready, stream) =
+        (database(), Template::read("db-init.yaml"), Template::read("stream.yaml"));
     let of = |role: &Value, service: &str| -> BTreeSet<String> {
         let all = all_actions(&role["Properties"]["Policies"]).into_iter();
         all.filter(|it| it.starts_with(service)).collect()
     };
     let kinesis = of(stream.resource("TargetStreamRole"), "kinesis:");
-    let mut secrets = of(database.resource("DbInitRole"), "secretsmanager:");
+    let mut secrets = of(ready.resource("DbInitRole"), "secretsmanager:");
     secrets.extend(of(stream.resource("SourceSecretRole"), "secretsmanager:"));
     let answer = BTreeSet::from(["s3:PutObject".to_owned()]);
     for (name, service, needed) in [
@@ -96,9 +73,7 @@ fn an_endpoint_lets_through_just_what_the_roles_behind_it_may_do() {
         .into_iter()
         .map(|rule| (&rule["FromPort"], &rule["SourceSecurityGroupId"]["Ref"]))
         .collect();
-    let port = json!(443);
-    let groups = [json!("DbInitSecurityGroup"), json!("StreamSecurityGroup")];
-    assert_eq!(lets_in, [(&port, &groups[0]), (&port, &groups[1])]);
+    assert_eq!(lets_in, [(&json!(443), &json!("ClientSecurityGroup"))]);
 }
 
 #[test]
@@ -111,33 +86,39 @@ fn the_second_instance_is_like_the_first() {
 #[tokio::test]
 async fn a_serverless_cluster_of_two_behind_endpoints_becomes_ready() {
     let cloud = Cloud::start_at(Pace::brisk()).await.unwrap();
+    cloud.deploy_handlers().await.unwrap();
     let template = cloud.package("database.yaml").await.unwrap();
-    let parameters = BTreeMap::from([
-        ("Architecture", architecture()),
-        ("InstanceClass", "db.serverless".to_owned()),
-        ("Instances", "2".to_owned()),
-        ("SslCa", cloud.rds.ca_pem().to_owned()),
-        ("WayOut", "endpoints".to_owned()),
-    ]);
+    let parameters = [("InstanceClass", "db.serverless"), ("Instances", "2"), ("WayOut", "endpoints")];
+    let parameters = parameters.map(|(name, value)| (name, value.to_owned())).into();
     let (mut watch, mut story) = (Watch::default(), Vec::new());
     let mut show = |sight| story.push(sight);
     let ended = cloud.deploy("database", &template, &parameters, &mut watch, &mut show).await;
     assert_eq!(ended.unwrap(), "CREATE_COMPLETE", "{story:?}");
-    assert_eq!(cloud.outputs("database").await.unwrap()["BinlogFormat"], "ROW");
     let asked = [("StackName", "database")];
     let resources = cloud.cloudformation.ask("DescribeStackResources", &asked).await.unwrap();
     let there: BTreeSet<_> =
         members(&resources["StackResources"]).map(|it| text(&it["LogicalResourceId"])).collect();
     assert!(there.contains("DatabaseReader") && there.contains("KinesisEndpoint"), "{there:?}");
     assert!(!there.contains("NatGateway") && !there.contains("InternetGateway"), "{there:?}");
+
+    let database = cloud.outputs("database").await.unwrap();
+    let template = cloud.package("db-init.yaml").await.unwrap();
+    let taken = ["SubnetIds", "SecurityGroupIds", "MasterSecretArn", "Host", "Port"];
+    let mut parameters = BTreeMap::from(taken.map(|name| (name, database[name].clone())));
+    parameters.extend([("Architecture", architecture()), ("SslCa", cloud.rds.ca_pem().to_owned())]);
+    let ended = cloud.deploy("ready", &template, &parameters, &mut watch, &mut show).await;
+    assert_eq!(ended.unwrap(), "CREATE_COMPLETE", "{story:?}");
+    let outputs = cloud.outputs("ready").await.unwrap();
+    assert_eq!(outputs["BinlogFormat"], "ROW");
     // All that DbInit asks AWS for, and the last words ask for nothing.
-    let outputs = cloud.outputs("database").await.unwrap();
-    let secrets = [&outputs["MasterSecretArn"], &outputs["SecretArn"]];
+    let secrets = [&database["MasterSecretArn"], &outputs["SourceSecretArn"]];
     for call in cloud.role_calls().unwrap() {
-        assert!(call.role.starts_with("database-DbInitRole-"), "{call:?}");
+        assert!(call.role.starts_with("ready-DbInitRole-"), "{call:?}");
         assert_eq!(call.action, "secretsmanager:GetSecretValue");
         assert!(call.allowed && secrets.contains(&&call.resource), "{call:?}");
     }
-    let ended = cloud.delete("database", &mut watch, &mut |_| {}).await;
-    assert_eq!(ended.unwrap(), "DELETE_COMPLETE");
+    for stack in ["ready", "database", "sluice"] {
+        let ended = cloud.delete(stack, &mut watch, &mut |_| {}).await;
+        assert_eq!(ended.unwrap(), "DELETE_COMPLETE");
+    }
 }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 pub(crate) type Resource<'a> = (&'a str, &'a Value);
 
 /// The templates that ship.
-pub(crate) const TEMPLATES: [&str; 4] = ["database.yaml", "stream.yaml", "archive.yaml", "examples.yaml"];
+pub(crate) const TEMPLATES: [&str; 6] =
+    ["handlers.yaml", "database.yaml", "db-init.yaml", "stream.yaml", "archive.yaml", "examples.yaml"];
 
 pub(crate) struct Template(Value);
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::document::{Template, list, text};
 use super::functions::{actions, statements};
-use super::watching::{added_up, topic};
+use super::watching::topic;
 
 /// DMS's reasons beside those two lists: it was told to stop, or starts the task again by itself.
 const OTHERS: [&str; 3] = ["NORMAL", "RECONFIGURATION_RESTART", "RECYCLE_TASK"];
@@ -112,8 +112,15 @@ fn eventbridge_takes_the_wildcards_which_it_would_not_if_there_were_one_for_each
     let rule = &stream.resource("TaskRule")["Properties"];
     let parts = ways(rule).into_iter().flat_map(|it| list(&it["detailMessage"])).map(looked_for);
     let wildcards: Vec<String> = parts.map(|part| format!("*{part}*")).collect();
-    let complexity = complexity(&wildcards);
-    assert!((1..=10).contains(&complexity), "{wildcards:?}: {complexity}");
+    let of_task = complexity(&wildcards);
+    assert!((1..=10).contains(&of_task), "{wildcards:?}: {of_task}");
+
+    // Whatever the one star of StackNames stands for.
+    for names in ["*", "shop-*", "*-stack", "s*s", "stack*stack"] {
+        let stacks = format!("arn:aws:cloudformation:eu-west-1:123456789012:stack/{names}/*");
+        let of_healing = complexity(&[stacks]);
+        assert!((1..=10).contains(&of_healing), "{names}: {of_healing}");
+    }
 }
 
 #[test]
@@ -140,29 +147,37 @@ fn dms_s_own_message_reaches_people_whatever_is_in_it() {
 
 #[test]
 fn a_topic_of_the_stacks_own_takes_alarms_and_events_and_nothing_else() {
-    let stream = Template::read("stream.yaml");
-    let policy = stream.resource("AlarmTopicPolicy");
-    let mut services = BTreeSet::new();
-    for statement in statements(&policy["Properties"]) {
-        assert_eq!(statement["Effect"], "Allow");
-        assert_eq!(actions(statement), ["sns:Publish"]);
-        assert_eq!(statement["Resource"], json!({ "Ref": "AlarmTopic" }));
-        let service = text(&statement["Principal"]["Service"]);
-        // EventBridge can't publish under a condition.
-        let has_condition = statement.get("Condition").is_some();
-        assert_eq!(has_condition, service == "cloudwatch.amazonaws.com", "{statement}");
-        services.insert(service);
+    for name in ["handlers.yaml", "stream.yaml"] {
+        let template = Template::read(name);
+        let mut services = BTreeSet::new();
+        for statement in statements(&template.resource("AlarmTopicPolicy")["Properties"]) {
+            assert_eq!(statement["Effect"], "Allow");
+            assert_eq!(actions(statement), ["sns:Publish"]);
+            assert_eq!(statement["Resource"], json!({ "Ref": "AlarmTopic" }));
+            let service = text(&statement["Principal"]["Service"]);
+            // EventBridge can't publish under a condition.
+            let has_condition = statement.get("Condition").is_some();
+            assert_eq!(has_condition, service == "cloudwatch.amazonaws.com", "{statement}");
+            services.insert(service);
+        }
+        let expected = ["cloudwatch.amazonaws.com", "events.amazonaws.com"];
+        assert_eq!(services, expected.map(str::to_owned).into(), "{name}");
     }
-    let expected = ["cloudwatch.amazonaws.com", "events.amazonaws.com"];
-    assert_eq!(services, expected.map(str::to_owned).into());
 }
 
 #[test]
 fn what_a_rule_could_not_deliver_is_an_alarm() {
-    let stream = Template::read("stream.yaml");
-    let alarm = &stream.resource("EventsAlarm")["Properties"];
-    let rules = stream.of_type("AWS::Events::Rule");
-    let rules: BTreeSet<_> = rules.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(added_up(alarm, "AWS/Events", "FailedInvocations"), rules);
-    assert_eq!(alarm["Metrics"][1]["MetricStat"]["Metric"]["Dimensions"][0]["Name"], "RuleName");
+    for (name, alarm, rule) in
+        [("stream.yaml", "EventsAlarm", "TaskRule"), ("handlers.yaml", "HealingEventsAlarm", "HealingRule")]
+    {
+        let template = Template::read(name);
+        let rules: Vec<_> = template.of_type("AWS::Events::Rule").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(rules, [rule]);
+        let alarm = &template.resource(alarm)["Properties"];
+        assert_eq!(
+            (&alarm["Namespace"], &alarm["MetricName"]),
+            (&json!("AWS/Events"), &json!("FailedInvocations"))
+        );
+        assert_eq!(alarm["Dimensions"], json!([{ "Name": "RuleName", "Value": { "Ref": rule } }]));
+    }
 }

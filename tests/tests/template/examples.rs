@@ -21,34 +21,6 @@ fn allowed(template: &Template, role: &str, resource: &Value) -> BTreeSet<String
 }
 
 #[test]
-fn nobody_has_to_say_what_make_takes_from_the_other_stacks() {
-    let (examples, stream) = (examples(), Template::read("stream.yaml"));
-    let deploy = source("cfn/operate/deploy.py");
-    let mut given = BTreeSet::new();
-    for (parameter, theirs) in
-        [("SubnetIds", "SubnetIds"), ("SecurityGroupIds", "SecurityGroupIds"), ("DatabaseName", "SchemaName")]
-    {
-        let (ours, theirs_is) = (examples.get("Parameters", parameter), stream.get("Parameters", theirs));
-        // What one template lets through, the other takes.
-        for field in ["Type", "AllowedPattern"] {
-            assert_eq!(ours[field], theirs_is[field], "{parameter}");
-        }
-        let by_make = format!("\"{parameter}\": \"{theirs}\"");
-        assert!(deploy.contains(&by_make), "make doesn't say {by_make}");
-        given.insert(parameter);
-    }
-    for output in ["StreamArn", "StreamKeyArn"] {
-        stream.get("Outputs", output);
-        given.insert(output);
-    }
-    Template::read("database.yaml").get("Outputs", "MasterSecretArn");
-    assert!(deploy.contains("\"MasterSecretArn\""));
-    for (parameter, said) in examples.section("Parameters") {
-        assert!(given.contains(parameter) || said.get("Default").is_some(), "nobody gives {parameter}");
-    }
-}
-
-#[test]
 fn the_filter_lets_records_of_one_table_through_by_the_name_that_dms_writes() {
     let examples = examples();
     let mapping = &examples.resource("StreamSubscriberMapping")["Properties"];
@@ -100,7 +72,7 @@ fn the_consumer_may_read_the_one_stream_and_no_more() {
 #[test]
 fn the_writer_may_read_no_other_secret_than_its_own() {
     let examples = examples();
-    let secret = json!({ "Ref": "SecretArn" });
+    let secret = json!({ "Ref": "MasterSecretArn" });
     let reads = allowed(&examples, "RowWriterRole", &secret);
     assert_eq!(reads, ["secretsmanager:GetSecretValue".to_owned()].into());
     let function = &examples.resource("RowWriterFunction")["Properties"];

@@ -9,9 +9,17 @@ use super::functions::{actions, statements};
 const SHORTEST_AGE: u64 = 60;
 const PAUSES: [u64; 2] = [60, 120];
 
-/// Every custom resource, with its template.
+/// Every custom resource, with the template of its function.
 const HANDLED: [(&str, &str); 3] =
-    [("database.yaml", "DbInit"), ("stream.yaml", "DmsPre"), ("stream.yaml", "DmsPost")];
+    [("db-init.yaml", "DbInit"), ("handlers.yaml", "DmsPre"), ("handlers.yaml", "DmsPost")];
+
+/// The last words, as a template names them.
+fn last_words(template: &str) -> Value {
+    match template {
+        "handlers.yaml" => json!({ "Fn::GetAtt": ["LastWordsFunction", "Arn"] }),
+        _ => json!({ "Fn::ImportValue": { "Fn::Sub": "${HandlersStackName}-LastWords" } }),
+    }
+}
 
 /// How Lambda deals with what is sent to this qualifier of a function: the resource's name and its properties.
 fn config<'a>(template: &'a Template, function: &str, qualifier: &str) -> (&'a str, &'a Value) {
@@ -37,50 +45,53 @@ fn seconds(properties: &Value, name: &str) -> u64 {
 
 #[test]
 fn what_a_function_leaves_unanswered_goes_to_the_last_words_without_another_try() {
-    for (template, resource) in HANDLED {
-        let template = Template::read(template);
+    for (name, resource) in HANDLED {
+        let template = Template::read(name);
         let (_, config) = config_of(&template, resource);
         assert_eq!(config["MaximumRetryAttempts"], 0, "{resource}");
-        assert_eq!(
-            config["DestinationConfig"],
-            json!({ "OnFailure": { "Destination": { "Fn::GetAtt": ["LastWordsFunction", "Arn"] } } }),
-            "{resource}"
-        );
+        let destination = json!({ "OnFailure": { "Destination": last_words(name) } });
+        assert_eq!(config["DestinationConfig"], destination, "{resource}");
     }
 }
 
 #[test]
 fn cloudformation_waits_until_the_last_words_are_said_and_for_much_less_than_an_hour() {
+    let (handlers, stream) = (Template::read("handlers.yaml"), Template::read("stream.yaml"));
     for (template, resource) in HANDLED {
         let template = Template::read(template);
-        let timeout = |function: &str| seconds(&template.resource(function)["Properties"], "Timeout");
+        let timeout =
+            |of: &Template, function: &str| seconds(&of.resource(function)["Properties"], "Timeout");
         let (_, config) = config_of(&template, resource);
         let age = seconds(config, "MaximumEventAgeInSeconds");
         assert!(age >= SHORTEST_AGE, "{resource}: {age} s");
         let tries = 1 + u64::try_from(PAUSES.len()).unwrap();
-        let last_words = tries * timeout("LastWordsFunction") + PAUSES.iter().sum::<u64>();
-        let worst = age + timeout(&format!("{resource}Function")) + last_words;
-        let wait = seconds(&template.resource(resource)["Properties"], "ServiceTimeout");
+        let last_words = tries * timeout(&handlers, "LastWordsFunction") + PAUSES.iter().sum::<u64>();
+        let worst = age + timeout(&template, &format!("{resource}Function")) + last_words;
+        let asks = if resource == "DbInit" { &template } else { &stream };
+        let wait = seconds(&asks.resource(resource)["Properties"], "ServiceTimeout");
         assert!(worst < wait && wait <= 1800, "{resource}: {worst} s, {wait} s");
     }
 }
 
 #[test]
 fn somebody_answers_from_before_the_first_request_until_after_the_last() {
-    for (template, resource) in HANDLED {
-        let template = Template::read(template);
-        let (config, properties) = config_of(&template, resource);
-        assert!(template.waits_for(resource).contains(config), "{resource} does not wait for {config}");
+    let ready = Template::read("db-init.yaml");
+    let (config, _) = config_of(&ready, "DbInit");
+    assert!(ready.waits_for("DbInit").contains(config));
+    // What imports from the handlers' stack comes after all of it, and goes before any of it.
+    for (name, resource) in HANDLED {
+        let template = Template::read(name);
+        let (_, properties) = config_of(&template, resource);
         // References hold the rest in order: config → both functions → their roles → their logs.
-        assert_eq!(refers_to(properties), [&format!("{resource}Function"), "LastWordsFunction"]);
-        for function in [&format!("{resource}Function"), "LastWordsFunction"] {
+        let mut wanted = vec![format!("{resource}Function")];
+        wanted.extend((name == "handlers.yaml").then(|| "LastWordsFunction".to_owned()));
+        assert_eq!(refers_to(properties), wanted);
+        for function in wanted {
             let role = function.replace("Function", "Role");
-            let properties = &template.resource(function)["Properties"];
+            let properties = &template.resource(&function)["Properties"];
             assert_eq!(properties["Role"], json!({ "Fn::GetAtt": [role, "Arn"] }));
-            assert!(
-                template.resource(&role)["Properties"]["Policies"].is_array(),
-                "the policy of {role} is one with it"
-            );
+            let policies = &template.resource(&role)["Properties"]["Policies"];
+            assert!(policies.is_array(), "the policy of {role} is one with it");
         }
     }
 }
@@ -99,8 +110,8 @@ fn refers_to(value: &Value) -> Vec<&str> {
 
 #[test]
 fn a_function_may_call_the_last_words_and_no_other_function() {
-    for (template, resource) in HANDLED {
-        let template = Template::read(template);
+    for (name, resource) in HANDLED {
+        let template = Template::read(name);
         let role = &template.resource(&format!("{resource}Role"))["Properties"];
         let on_lambda: Vec<_> = statements(&role["Policies"])
             .into_iter()
@@ -109,33 +120,29 @@ fn a_function_may_call_the_last_words_and_no_other_function() {
         assert_eq!(on_lambda.len(), 1, "{resource}");
         assert_eq!(actions(on_lambda[0]), ["lambda:InvokeFunction"]);
         assert_eq!(on_lambda[0]["Effect"], "Allow");
-        let last_words = json!({ "Fn::GetAtt": ["LastWordsFunction", "Arn"] });
-        assert_eq!(list(&on_lambda[0]["Resource"]), [&last_words]);
+        assert_eq!(list(&on_lambda[0]["Resource"]), [&last_words(name)]);
     }
 }
 
 #[test]
 fn the_last_words_are_outside_the_vpc_and_may_only_write_their_log() {
-    for (name, binary) in [("database.yaml", "db-init"), ("stream.yaml", "dms-pre")] {
-        let template = Template::read(name);
-        let function = &template.resource("LastWordsFunction")["Properties"];
-        assert_eq!(function["Code"], format!("../target/lambda/{binary}/"));
-        assert_eq!(function.get("VpcConfig"), None, "{name}");
-        let role = &template.resource("LastWordsRole")["Properties"];
-        let allowed: Vec<_> = statements(&role["Policies"]).into_iter().flat_map(actions).collect();
-        assert_eq!(allowed, ["logs:CreateLogStream", "logs:PutLogEvents"]);
-        for (config, it) in template.of_type("AWS::Lambda::EventInvokeConfig") {
-            let of = &it["Properties"]["FunctionName"];
-            assert_ne!(*of, json!({ "Ref": "LastWordsFunction" }), "{config} takes its retries");
-        }
+    let handlers = Template::read("handlers.yaml");
+    let function = &handlers.resource("LastWordsFunction")["Properties"];
+    assert_eq!(function["Code"], "../target/lambda/dms-pre/");
+    assert_eq!(function.get("VpcConfig"), None);
+    let role = &handlers.resource("LastWordsRole")["Properties"];
+    let allowed: Vec<_> = statements(&role["Policies"]).into_iter().flat_map(actions).collect();
+    assert_eq!(allowed, ["logs:CreateLogStream", "logs:PutLogEvents"]);
+    for (config, it) in handlers.of_type("AWS::Lambda::EventInvokeConfig") {
+        let of = &it["Properties"]["FunctionName"];
+        assert_ne!(*of, json!({ "Ref": "LastWordsFunction" }), "{config} takes its retries");
     }
 }
 
 #[test]
 fn healing_that_fails_is_tried_again_though_the_requests_to_its_function_are_not() {
-    let stream = Template::read("stream.yaml");
-    let (config, properties) = config(&stream, "DmsPostFunction", "healing");
+    let handlers = Template::read("handlers.yaml");
+    let (config, properties) = config(&handlers, "DmsPostFunction", "healing");
     assert_eq!(properties["MaximumRetryAttempts"], 2);
-    assert!(stream.waits_for(config).contains("HealingAlias"));
-    assert!(stream.waits_for("DmsPre").contains(config));
+    assert!(handlers.waits_for(config).contains("HealingAlias"));
 }

@@ -40,7 +40,7 @@ fn every_field_of_a_handlers_type_is_a_property_in_the_template() {
 
 #[test]
 fn the_modes_of_tls_are_those_that_db_init_knows() {
-    let database = Template::read("database.yaml");
+    let database = Template::read("db-init.yaml");
     let mut properties = properties(&database, "DbInit");
     properties["SslMode"] = json!("SOMEHOW");
     let known = expected(&taken("DbInit", properties).unwrap_err());
@@ -50,10 +50,12 @@ fn the_modes_of_tls_are_those_that_db_init_knows() {
 
 #[test]
 fn the_handlers_take_whatever_a_pattern_lets_through() {
-    let (database, stream) = (Template::read("database.yaml"), Template::read("stream.yaml"));
+    let (database, stream) = (Template::read("db-init.yaml"), Template::read("stream.yaml"));
     for (template, resource, property, parameter) in [
         (&database, "DbInit", "Database", "DatabaseName"),
         (&database, "DbInit", "SslCa", "SslCa"),
+        (&database, "DbInit", "Host", "Host"),
+        (&database, "DbInit", "DeploymentId", "DeploymentId"),
         (&stream, "DmsPre", "DeploymentId", "DeploymentId"),
     ] {
         let pattern = pattern(template.get("Parameters", parameter));
@@ -77,7 +79,7 @@ fn the_handlers_take_whatever_a_pattern_lets_through() {
 
 #[test]
 fn a_database_that_db_init_refuses_is_refused_before_anything_is_made() {
-    let database = Template::read("database.yaml");
+    let database = Template::read("db-init.yaml");
     let pattern = pattern(database.get("Parameters", "DatabaseName"));
     let (servers, rest) = pattern.split_once("$)").unwrap();
     assert_eq!(rest, "[A-Za-z_][A-Za-z0-9_]{0,63}");
@@ -102,7 +104,7 @@ fn a_database_that_db_init_refuses_is_refused_before_anything_is_made() {
 
 #[test]
 fn every_level_of_the_logs_is_one() {
-    for name in ["database.yaml", "stream.yaml"] {
+    for name in ["handlers.yaml", "db-init.yaml"] {
         let template = Template::read(name);
         let levels = list(&template.get("Parameters", "LogLevel")["AllowedValues"]);
         assert!(!levels.is_empty());

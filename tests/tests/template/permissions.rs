@@ -8,7 +8,7 @@ use replication::mark::Revision;
 use replication::post::DmsPostProperties;
 use replication::pre::DmsPreProperties;
 use replication::{DmsPost, DmsPre};
-use serde_json::json;
+use serde_json::{Value, json};
 use stage::aws::Aws;
 use stage::dms::{Arn, Dms, Event, TaskStatus};
 use stage::stack::{STACK, Stack};
@@ -18,8 +18,8 @@ use super::functions::{actions, statements};
 
 /// The actions of a service that a role allows.
 fn allowed(role: &str, service: &str) -> BTreeSet<String> {
-    let stream = Template::read("stream.yaml");
-    let policies = &stream.resource(role)["Properties"]["Policies"];
+    let handlers = Template::read("handlers.yaml");
+    let policies = &handlers.resource(role)["Properties"]["Policies"];
     let all = statements(policies).into_iter().flat_map(actions);
     let of_service = |action: String| Some(action.strip_prefix(service)?.to_owned());
     all.filter_map(of_service).collect()
@@ -94,14 +94,31 @@ fn both_may_read_their_own_stack_and_its_change_sets_and_dms_post_its_events() {
 }
 
 #[test]
+fn both_read_only_the_stacks_that_they_serve_and_healing_hears_of_no_others() {
+    let handlers = Template::read("handlers.yaml");
+    let served =
+        "arn:${AWS::Partition}:cloudformation:${AWS::Region}:${AWS::AccountId}:stack/${StackNames}/*";
+    let served = json!({ "Fn::Sub": served });
+    for role in ["DmsPreRole", "DmsPostRole"] {
+        let policies = &handlers.resource(role)["Properties"]["Policies"];
+        let on_stacks = |it: &&Value| actions(it).contains(&"cloudformation:DescribeStacks".to_owned());
+        let found: Vec<_> = statements(policies).into_iter().filter(on_stacks).collect();
+        assert_eq!(found.len(), 1, "{role}");
+        assert_eq!(found[0]["Resource"], served, "{role}");
+    }
+    let rule = &handlers.resource("HealingRule")["Properties"]["EventPattern"];
+    assert_eq!(rule["detail"]["stack-id"], json!([{ "wildcard": served }]));
+}
+
+#[test]
 fn dms_is_given_a_user_that_db_init_makes_and_never_the_master() {
-    let database = Template::read("database.yaml");
-    let reads = database.resource("DbInitRole")["Properties"]["Policies"].clone();
-    let reads: Vec<_> = statements(&reads)
+    let ready = Template::read("db-init.yaml");
+    let reads = &ready.resource("DbInitRole")["Properties"]["Policies"];
+    let reads: Vec<_> = statements(reads)
         .into_iter()
         .filter(|it| actions(it) == ["secretsmanager:GetSecretValue"])
         .map(|it| it["Resource"].clone())
         .collect();
-    let secrets = ["DatabaseSecret", "ReplicationUserSecret"];
+    let secrets = ["MasterSecretArn", "ReplicationUserSecret"];
     assert_eq!(reads, [json!(secrets.map(|name| json!({ "Ref": name })))]);
 }

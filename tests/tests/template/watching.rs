@@ -34,11 +34,11 @@ fn lasts(alarm: &Value) -> u64 {
 
 #[test]
 fn every_alarm_says_what_is_wrong_and_whom_it_tells_and_what_no_data_mean() {
-    for name in ["stream.yaml", "archive.yaml"] {
+    for name in ["handlers.yaml", "stream.yaml", "archive.yaml"] {
         let template = Template::read(name);
         let to = match name {
-            "stream.yaml" => topic(),
-            _ => json!({ "Ref": "AlarmTopicArn" }),
+            "archive.yaml" => json!({ "Ref": "AlarmTopicArn" }),
+            _ => topic(),
         };
         for (alarm, it) in alarms(&template) {
             assert_eq!(it["AlarmActions"], json!([to]), "{alarm}");
@@ -73,8 +73,8 @@ fn the_metrics_of_the_task_are_looked_for_by_the_names_that_dms_gives_them() {
 
 #[test]
 fn a_task_that_is_silent_for_longer_than_a_deployment_can_pause_it_is_an_alarm() {
-    let stream = Template::read("stream.yaml");
-    let timeout = |function: &str| stream.resource(function)["Properties"]["Timeout"].as_u64();
+    let (handlers, stream) = (Template::read("handlers.yaml"), Template::read("stream.yaml"));
+    let timeout = |function: &str| handlers.resource(function)["Properties"]["Timeout"].as_u64();
     let pause = timeout("DmsPreFunction").unwrap() + timeout("DmsPostFunction").unwrap();
     let silence = &stream.resource("TaskSilenceAlarm")["Properties"];
     assert!(lasts(silence) >= pause, "{} s, {pause} s", lasts(silence));
@@ -89,28 +89,23 @@ fn latency_has_to_last_to_be_an_alarm() {
     }
 }
 
-/// What an alarm watches that adds up one metric: the resources behind its metrics' first dimension.
-pub(crate) fn added_up<'a>(alarm: &'a Value, namespace: &str, metric: &str) -> BTreeSet<&'a str> {
-    let (expressions, stats): (Vec<_>, Vec<_>) =
-        list(&alarm["Metrics"]).into_iter().partition(|it| it.get("Expression").is_some());
-    assert_eq!(expressions.len(), 1);
-    assert_eq!(expressions[0]["Expression"], "SUM(METRICS())");
-    let of = |it: &'a Value| {
-        assert_eq!(it["ReturnData"], false);
-        let watched = &it["MetricStat"]["Metric"];
-        assert_eq!((&watched["Namespace"], &watched["MetricName"]), (&json!(namespace), &json!(metric)));
-        watched["Dimensions"][0]["Value"]["Ref"].as_str().unwrap()
-    };
-    stats.into_iter().map(of).collect()
-}
-
 #[test]
 fn the_errors_of_every_function_are_an_alarm() {
-    let stream = Template::read("stream.yaml");
-    let alarm = &stream.resource("HandlerAlarm")["Properties"];
-    let functions = stream.of_type("AWS::Lambda::Function");
-    let functions: BTreeSet<_> = functions.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(added_up(alarm, "AWS/Lambda", "Errors"), functions);
+    let handlers = Template::read("handlers.yaml");
+    let metrics = list(&handlers.resource("HandlerAlarm")["Properties"]["Metrics"]);
+    let (expressions, stats): (Vec<_>, Vec<_>) =
+        metrics.into_iter().partition(|it| it.get("Expression").is_some());
+    assert_eq!(expressions.len(), 1);
+    assert_eq!(expressions[0]["Expression"], "SUM(METRICS())");
+    let of = |it: &Value| {
+        assert_eq!(it["ReturnData"], false);
+        let watched = &it["MetricStat"]["Metric"];
+        assert_eq!((&watched["Namespace"], &watched["MetricName"]), (&json!("AWS/Lambda"), &json!("Errors")));
+        watched["Dimensions"][0]["Value"]["Ref"].as_str().unwrap().to_owned()
+    };
+    let functions = handlers.of_type("AWS::Lambda::Function");
+    let functions: BTreeSet<_> = functions.into_iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(stats.into_iter().map(of).collect::<BTreeSet<_>>(), functions);
 }
 
 /// The dashboard's text with something in the place of every `${…}`, and what was named there.
@@ -132,36 +127,35 @@ fn filled_in(dashboard: &Value) -> (Value, BTreeSet<String>) {
 }
 
 #[test]
-fn the_dashboard_is_json_that_shows_every_alarm_of_the_stack_and_every_function() {
-    let stream = Template::read("stream.yaml");
-    let (body, named) = filled_in(stream.resource("Dashboard"));
-    for (alarm, _) in alarms(&stream) {
-        assert!(named.contains(&format!("{alarm}.Arn")), "{alarm}");
-    }
-    for (function, _) in stream.of_type("AWS::Lambda::Function") {
-        assert!(named.contains(function), "{function}");
-    }
-    let metrics = body.to_string();
-    for metric in [
-        "CDCLatencySource",
-        "CDCLatencyTarget",
-        "CDCThroughputRowsTarget",
-        "MatchedEvents",
-        "FailedInvocations",
-        "Invocations",
-        "Errors",
-        "Duration",
+fn a_dashboard_is_json_that_shows_every_alarm_of_its_stack_and_every_function() {
+    for (name, metrics) in [
+        ("handlers.yaml", &["MatchedEvents", "FailedInvocations", "Invocations", "Errors", "Duration"][..]),
+        (
+            "stream.yaml",
+            &["CDCLatencySource", "CDCLatencyTarget", "CDCThroughputRowsTarget", "FailedInvocations"],
+        ),
     ] {
-        assert!(metrics.contains(&format!("\"{metric}\"")), "{metric}");
-    }
-    // CloudWatch's grid is 24 wide; nothing lies upon anything else.
-    let mut taken = BTreeSet::new();
-    for widget in body["widgets"].as_array().unwrap() {
-        let number = |name: &str| widget[name].as_u64().unwrap();
-        assert!(number("x") + number("width") <= 24, "{widget}");
-        for x in number("x")..number("x") + number("width") {
-            for y in number("y")..number("y") + number("height") {
-                assert!(taken.insert((x, y)), "{widget}");
+        let template = Template::read(name);
+        let (body, named) = filled_in(template.resource("Dashboard"));
+        for (alarm, _) in alarms(&template) {
+            assert!(named.contains(&format!("{alarm}.Arn")), "{alarm}");
+        }
+        for (function, it) in template.section("Resources") {
+            assert!(it["Type"] != "AWS::Lambda::Function" || named.contains(function), "{function}");
+        }
+        let text = body.to_string();
+        for metric in metrics {
+            assert!(text.contains(&format!("\"{metric}\"")), "{metric}");
+        }
+        // CloudWatch's grid is 24 wide; nothing lies upon anything else.
+        let mut taken = BTreeSet::new();
+        for widget in body["widgets"].as_array().unwrap() {
+            let number = |name: &str| widget[name].as_u64().unwrap();
+            assert!(number("x") + number("width") <= 24, "{widget}");
+            for x in number("x")..number("x") + number("width") {
+                for y in number("y")..number("y") + number("height") {
+                    assert!(taken.insert((x, y)), "{widget}");
+                }
             }
         }
     }

@@ -87,7 +87,7 @@ fn render(began: f64, line: &Line) -> Option<String> {
             ))
         }
         Line::Sight(Sight::Function(line)) => {
-            let names = [("DbInit", "db-init"), ("DmsPre", "dms-pre"), ("DmsPost", "dms-post")];
+            let names = [("DbInit", "db-init"), ("-dms-pre", "dms-pre"), ("-dms-post", "dms-post")];
             let (_, name) = names.into_iter().find(|(name, _)| line.function.contains(name))?;
             let words = words(&line.line);
             Some(format!("{:>8.1} s  {CYAN}{name:>9}: {words}{PLAIN}", line.time - began))

@@ -228,7 +228,7 @@ impl World {
 /// Remembers the last line of the handlers that can be killed, until it says that it has answered.
 fn note_run(sight: &Sight, at_work: &Mutex<Option<FunctionLine>>) {
     if let Sight::Function(line) = sight
-        && (line.function.contains("DmsPre") || line.function.contains("DmsPost"))
+        && ["sluice-dms-pre", "sluice-dms-post"].contains(&line.function.as_str())
     {
         let done = line.line.contains("CloudFormation has the answer");
         *at_work.lock().unwrap() = (!done).then(|| line.clone());

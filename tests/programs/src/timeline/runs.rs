@@ -68,9 +68,9 @@ pub(super) fn operations(timeline: &Timeline) -> Vec<Lane> {
 pub(super) fn handlers(timeline: &Timeline) -> Vec<Lane> {
     let names = [
         ("DbInitFunction", "db-init"),
-        ("DmsPreFunction", "dms-pre"),
-        ("DmsPostFunction", "dms-post"),
-        ("LastWordsFunction", "last words"),
+        ("-dms-pre", "dms-pre"),
+        ("-dms-post", "dms-post"),
+        ("-last-words", "last words"),
     ];
     let mut lanes: Vec<Lane> = names.map(|(_, name)| (name.to_owned(), Vec::new())).into();
     let mut open: BTreeMap<u32, usize> = BTreeMap::new();

@@ -1,13 +1,14 @@
-//! The stream's stack, where no database stack makes what it takes.
+//! The handlers' stack, and what the stream's takes, where no play makes them.
 
 use std::collections::BTreeMap;
 
 use crate::dms::Arn;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use mysql_async::prelude::Queryable;
 use serde_json::json;
 
 use super::Cloud;
+use super::stacks::Watch;
 use crate::mysql::{MysqlServer, Options};
 use crate::play::architecture;
 use crate::service::Service;
@@ -26,7 +27,20 @@ pub async fn database() -> anyhow::Result<MysqlServer> {
 }
 
 impl Cloud {
-    /// Makes the secret and the network that the stream's stack takes for this database. The stack's parameters.
+    /// Deploys the handlers, as the stack `sluice`.
+    ///
+    /// # Errors
+    /// If they aren't built, or can't be deployed.
+    pub async fn deploy_handlers(&self) -> anyhow::Result<()> {
+        let template = self.package("handlers.yaml").await?;
+        let parameters = BTreeMap::from([("Architecture", architecture())]);
+        let mut watch = Watch::default();
+        let ended = self.deploy("sluice", &template, &parameters, &mut watch, &mut |_| {}).await?;
+        ensure!(ended == "CREATE_COMPLETE", "the handlers' stack is {ended}\n{}", self.log());
+        Ok(())
+    }
+
+    /// Deploys the handlers, and makes the secret and the network that the stream's stack takes for this database. The stack's parameters.
     ///
     /// # Errors
     /// If they can't be made.
@@ -34,6 +48,7 @@ impl Cloud {
         &self,
         server: &MysqlServer,
     ) -> anyhow::Result<BTreeMap<&'static str, String>> {
+        self.deploy_handlers().await?;
         let secret = json!({ "Name": "database", "SecretString": server.secret().to_string() });
         let secret = Service::secrets_manager(self.endpoint()).call("CreateSecret", &secret).await?;
         let secret = secret["ARN"].as_str().context("a secret without an ARN")?;
@@ -43,7 +58,6 @@ impl Cloud {
             ("SchemaName", "blog".to_owned()),
             ("CreateDmsVpcRole", "false".to_owned()),
             ("CreateDmsLogsRole", "false".to_owned()),
-            ("Architecture", architecture()),
             ("DeploymentId", "0".to_owned()),
         ]);
         Ok(parameters)

@@ -16,7 +16,9 @@ use crate::dms::{Event, StartType};
 use crate::traffic::count::Count;
 use crate::traffic::writer::TABLE;
 
+const HANDLERS: &str = "sluice";
 const DATABASE: &str = "sluice-database";
+const DB_INIT: &str = "sluice-db-init";
 const STREAM: &str = "sluice-stream";
 const EXAMPLES: &str = "sluice-examples";
 
@@ -39,7 +41,9 @@ impl Play {
     /// If the templates can't be packaged: a function isn't built (`make build`).
     pub async fn new(cloud: Cloud) -> anyhow::Result<Self> {
         tokio::try_join!(
+            cloud.package("handlers.yaml"),
             cloud.package("database.yaml"),
+            cloud.package("db-init.yaml"),
             cloud.package("stream.yaml"),
             cloud.package("examples.yaml"),
         )?;
@@ -56,19 +60,39 @@ impl Play {
         statuses.collect()
     }
 
+    /// Creates the stack of the handlers. The status in which it ended.
+    ///
+    /// # Errors
+    /// If it can't be deployed.
+    pub async fn handlers(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        self.create("deploy-handlers", &json!({}), HANDLERS, tell).await
+    }
+
     /// Creates the database's stack. The status in which it ended.
     ///
     /// # Errors
-    /// If the database is not ready for CDC.
+    /// If it can't be deployed.
     pub async fn database(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        self.create("deploy-database", &json!({}), DATABASE, tell).await
+    }
+
+    /// Makes the database ready. The status in which the stack of db-init ended.
+    ///
+    /// # Errors
+    /// If the database is not ready for CDC.
+    pub async fn db_init(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
+        self.cloud.edit_packaged("db-init.yaml", |template| {
+            let table = "CREATE TABLE examples (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, example VARCHAR(255) NOT NULL)";
+            let migration = json!({ "Version": 1, "Name": "create_examples", "Sql": table });
+            template["Resources"]["DbInit"]["Properties"]["Migrations"] = json!([migration]);
+        })?;
         let parameters = json!({
             "DatabaseName": "blog",
             // The database here has a certificate of the local cloud's own authority, and is verified like any other.
             "SslCa": self.cloud.rds.ca_pem(),
         });
-        let said = self.operate("deploy-database", &parameters, &[DATABASE], tell).await?;
-        ensure!(said.well, "{}", said.lines.join("\n"));
-        let outputs = self.cloud.outputs(DATABASE).await?;
+        let ended = self.create("deploy-db-init", &parameters, DB_INIT, tell).await?;
+        let outputs = self.cloud.outputs(DB_INIT).await?;
         for (name, expected) in
             [("BinlogFormat", "ROW"), ("BinlogRetentionHours", "24"), ("SchemaVersion", "1")]
         {
@@ -78,7 +102,19 @@ impl Play {
         let of = |name: &str| outputs.get(name).with_context(|| format!("the stack has no output {name}"));
         let [version, position] = [of("ServerVersion")?, of("BinlogPosition")?];
         tell(Line::Note(format!("the database ({version}) is ready for CDC; its binlog is at {position}")));
-        self.cloud.status(DATABASE).await
+        Ok(ended)
+    }
+
+    async fn create(
+        &mut self,
+        command: &str,
+        parameters: &Value,
+        stack: &str,
+        tell: &mut dyn FnMut(Line),
+    ) -> anyhow::Result<String> {
+        let said = self.operate(command, parameters, &[stack], tell).await?;
+        ensure!(said.well, "{}", said.lines.join("\n"));
+        self.cloud.status(stack).await
     }
 
     /// Deploys the stream stack with these parameters changed, as `make deploy-stream` does. The status in which it ended.
@@ -143,9 +179,7 @@ impl Play {
     /// Creates the examples' stack: a consumer of the writer's table, and a function that writes rows.
     pub(super) async fn examples(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let parameters = json!({ "TableName": TABLE.1, "SslCa": self.cloud.rds.ca_pem() });
-        let said = self.operate("deploy-examples", &parameters, &[EXAMPLES], tell).await?;
-        ensure!(said.well, "{}", said.lines.join("\n"));
-        self.cloud.status(EXAMPLES).await
+        self.create("deploy-examples", &parameters, EXAMPLES, tell).await
     }
 
     /// Lets the examples' row writer write so many rows. What it answers.
@@ -197,17 +231,23 @@ impl Play {
 
     pub(super) async fn deletion(&mut self, tell: &mut dyn FnMut(Line)) -> anyhow::Result<String> {
         let id = |stack| self.cloud.stack_id(stack);
-        let (examples, stream, database) = tokio::try_join!(id(EXAMPLES), id(STREAM), id(DATABASE))?;
-        let stacks = [&*examples, &stream, &database];
+        let [examples, stream, db_init, database, handlers] = [
+            id(EXAMPLES).await?,
+            id(STREAM).await?,
+            id(DB_INIT).await?,
+            id(DATABASE).await?,
+            id(HANDLERS).await?,
+        ];
+        let stacks = [&*examples, &stream, &db_init, &database, &handlers];
         let said = self.operate("destroy", &json!({}), &stacks, tell).await?;
         ensure!(said.well, "{}", said.lines.join("\n"));
         let stays = said.lines.iter().filter(|line| line.contains("stays:"));
         stays.for_each(|line| tell(Line::Said("destroy", line.trim().to_owned())));
-        for stack in [&examples, &stream] {
+        for stack in stacks {
             let ended = self.cloud.status(stack).await?;
             ensure!(ended == "DELETE_COMPLETE", "{stack} ended in {ended}");
         }
-        self.cloud.status(&database).await
+        Ok("DELETE_COMPLETE".to_owned())
     }
 
     /// The task was resumed, not started anew, and carries no mark any more.
