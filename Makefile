@@ -151,6 +151,10 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	ruff format --no-cache --check cfn/operate tests/breakages
 	@if python -c "import tomllib" 2>/dev/null; then python -B tests/breakages --places; fi
 
+.PHONY: check
+check: $(VENV)/.ready ## what is wrong with the way that Sluice is wired into a template (TEMPLATE=…); needs no account
+	@$(OPERATE) check
+
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account
 

@@ -1,17 +1,19 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
-    python cfn/operate account|deploy|deploy-<stack>|plan|status|destroy
+    python cfn/operate account|check|deploy|deploy-<stack>|plan|status|destroy
 
 `account` looks whether there are an account and a bucket to work with, and whether the
-parameters have the right names. All are told by the Makefile's variables (settings.py), talk
-to the account or the endpoint that the environment configures, and end with 1 and the reason
-on failure.
+parameters have the right names. `check` reads the template that TEMPLATE names, and needs no
+account. All are told by the Makefile's variables (settings.py), the others talk to the account
+or the endpoint that the environment configures, and each ends with 1 and the reason on failure.
 """
 
+import os
 import sys
 from functools import partial
 
 import account
+import check
 import deploy
 import destroy
 import parameters
@@ -26,6 +28,8 @@ from stacks import Stack
 def look(settings: Settings) -> None:
     """Find mistakes before anything is built."""
     parameters.check_names(settings)
+    if settings.own_template:
+        check.run(str(settings.own_template))
     account.check_bucket(settings.bucket)
 
 
@@ -62,13 +66,16 @@ COMMANDS = {
 
 def main() -> int:
     """Run the command that the first argument names."""
-    if sys.argv[1:] not in [[name] for name in COMMANDS]:
+    if sys.argv[1:] not in [[name] for name in ("check", *COMMANDS)]:
         print(__doc__, file=sys.stderr)
         return 2
     # Whoever watches through a pipe sees each line when it comes.
     sys.stdout.reconfigure(line_buffering=True)
     command = sys.argv[1]
     try:
+        if command == "check":
+            check.run(os.environ.get("TEMPLATE") or "cfn/stream.yaml")
+            return 0
         settings = Settings.of_environment()
         where = account.name()
         # The deploy commands come after it, and after each other.

@@ -13,6 +13,8 @@ use stage::stack::{Stack, modified};
 
 #[path = "dms_pre/overlaps.rs"]
 mod overlaps;
+#[path = "dms_pre/touched.rs"]
+mod touched;
 
 const TASK: &str = "AWS::DMS::ReplicationTask";
 
@@ -68,15 +70,6 @@ impl Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_touches_nothing_of_dms_stops_nothing() {
-    let scene = Scene::new(TaskStatus::Running);
-    scene.stack.changes(vec![modified("Stream", "AWS::Kinesis::Stream", &Arn::new("stream-1"))]);
-    assert_eq!(scene.deploy().await.unwrap().0, 0);
-    assert_eq!(scene.status(), TaskStatus::Running);
-    assert_eq!(scene.dms.calls("StopReplicationTask"), 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_running_task_that_changes_is_marked_and_stopped() {
     let scene = Scene::new(TaskStatus::Running);
     scene.stack.changes(vec![modified("Orders", TASK, &scene.orders)]);
@@ -103,75 +96,6 @@ async fn dms_post_is_told_which_tasks_were_paused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_or_the_instance_that_changes_touches_their_tasks_only() {
-    type Part = fn(&Wiring) -> (&str, &Arn);
-    let parts: [Part; 3] = [
-        |wiring| ("AWS::DMS::Endpoint", &wiring.source),
-        |wiring| ("AWS::DMS::Endpoint", &wiring.target),
-        |wiring| ("AWS::DMS::ReplicationInstance", &wiring.instance),
-    ];
-    for part in parts {
-        let scene = Scene::new(TaskStatus::Running);
-        let other = scene.dms.add_task("users", TaskStatus::Running);
-        scene.stack.has("Users", &other);
-        let (kind, arn) = part(&scene.wiring);
-        scene.stack.changes(vec![modified("Part", kind, arn)]);
-        assert_eq!(scene.deploy().await.unwrap().0, 1, "{kind}");
-        assert_eq!(scene.status(), TaskStatus::Stopped);
-        assert_eq!(scene.dms.status(&other), Some(TaskStatus::Running));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn tags_metadata_and_policies_do_not_count() {
-    for (scope, name) in [
-        ("Tags", None),
-        ("Metadata", None),
-        ("DeletionPolicy", None),
-        ("UpdateReplacePolicy", None),
-        // A type that doesn't say of its tags that they are such.
-        ("Properties", Some("Tags")),
-    ] {
-        let scene = Scene::new(TaskStatus::Running);
-        let mut change = modified("Orders", TASK, &scene.orders);
-        change.scope = vec![scope.to_owned()];
-        change.details = vec![(scope.to_owned(), name.map(str::to_owned))];
-        scene.stack.changes(vec![change]);
-        assert_eq!(scene.deploy().await.unwrap().0, 0, "{scope}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn replacement_removal_and_unheard_of_actions_count() {
-    for (action, replacement) in [
-        ("Modify", Some("True")),
-        ("Modify", Some("Conditional")),
-        ("Remove", None),
-        ("Dynamic", None),
-        ("Transmogrify", None),
-    ] {
-        let scene = Scene::new(TaskStatus::Running);
-        let mut change = modified("Orders", TASK, &scene.orders);
-        change.action = action.to_owned();
-        change.replacement = replacement.map(str::to_owned);
-        scene.stack.changes(vec![change]);
-        assert_eq!(scene.deploy().await.unwrap().0, 1, "{action} {replacement:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_task_that_leaves_the_template_and_is_kept_runs_on() {
-    for (policy, paused) in [("Retain", 0), ("Delete", 1)] {
-        let scene = Scene::new(TaskStatus::Running);
-        let mut change = modified("Orders", TASK, &scene.orders);
-        (change.action, change.replacement) = ("Remove".to_owned(), None);
-        change.policy_action = Some(policy.to_owned());
-        scene.stack.changes(vec![change]);
-        assert_eq!(scene.deploy().await.unwrap().0, paused, "{policy}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_task_that_has_come_to_rest_and_still_reads_running_stays_at_rest() {
     let pace = Pace { stop: Duration::from_secs(2), ..Pace::default() };
     let scene = Scene::at(pace, TaskStatus::Running);
@@ -180,26 +104,6 @@ async fn a_task_that_has_come_to_rest_and_still_reads_running_stays_at_rest() {
     assert_eq!(scene.deploy().await.unwrap().0, 0);
     assert!(scene.marks().is_empty());
     assert_eq!(scene.dms.calls("StopReplicationTask"), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_unknown_change_touches_all() {
-    let without_change_set = Scene::new(TaskStatus::Running);
-    assert_eq!(without_change_set.deploy().await.unwrap().0, 1);
-
-    let stale = Scene::new(TaskStatus::Running);
-    stale.stack.changes(vec![]);
-    stale.stack.execution_is("EXECUTE_COMPLETE");
-    assert_eq!(stale.deploy().await.unwrap().0, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rollback_believes_the_change_set_that_failed() {
-    let scene = Scene::new(TaskStatus::Running);
-    scene.stack.becomes("UPDATE_ROLLBACK_IN_PROGRESS");
-    scene.stack.changes(vec![modified("Stream", "AWS::Kinesis::Stream", &Arn::new("stream-1"))]);
-    scene.stack.execution_is("EXECUTE_FAILED");
-    assert_eq!(scene.deploy().await.unwrap().0, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,10 +21,21 @@ pub struct ResourceChange {
     pub replacement: Option<String>,
     /// What of the resource changes: `Properties`, `Tags`, `Metadata`, …
     pub scope: Vec<String>,
-    /// The changed properties and attributes: (`Properties`, name), or (another scope, no name).
-    pub details: Vec<(String, Option<String>)>,
+    /// The changed properties and attributes.
+    pub details: Vec<Detail>,
     /// A nested stack's own change set, where it has one.
     pub change_set: Option<String>,
+}
+
+/// One property or attribute that changes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Detail {
+    /// `Properties`, or another scope.
+    pub scope: String,
+    /// The property's name.
+    pub name: Option<String>,
+    /// The resource, by its name in the template, whose attribute `Arn` is all that may give it another value.
+    pub arn_of: Option<String>,
 }
 
 /// How far a deployment is.
@@ -72,27 +83,45 @@ pub(crate) const NESTED_STACK: &str = "AWS::CloudFormation::Stack";
 
 impl ResourceChange {
     /// Whether the resource exists already and gets other properties, another physical id, or goes. Undone, what was added
-    /// goes.
-    fn matters(&self, undoing: bool) -> bool {
+    /// goes. `all` are the changes that it is one of.
+    fn matters(&self, all: &[Self], undoing: bool) -> bool {
         match self.action.as_str() {
             "Add" => undoing,
             "Import" | "Retain" => false,
-            "Modify" => !self.is_harmless(),
+            "Modify" => !self.is_harmless(all),
             // Remove, Dynamic (decided while the change runs), and what nobody knows yet.
             _ => true,
         }
     }
 
-    fn is_harmless(&self) -> bool {
-        let tags_only = |(scope, name): &(String, Option<String>)| {
+    fn is_harmless(&self, all: &[Self]) -> bool {
+        let tags_only = |Detail { scope, name, .. }: &Detail| {
             HARMLESS.contains(&scope.as_str()) || name.as_deref() == Some("Tags")
+        };
+        // What takes the ARN of a changed resource is listed as changed, though the value stays. CDK takes ARNs everywhere.
+        let same_arn = |Detail { arn_of, .. }: &Detail| {
+            arn_of
+                .as_deref()
+                .is_some_and(|name| all.iter().any(|it| it.logical_id == name && it.keeps_its_arn()))
         };
         // A change that doesn't say what it is may be any.
         let by_scope =
             !self.scope.is_empty() && self.scope.iter().all(|scope| HARMLESS.contains(&scope.as_str()));
-        let by_details = !self.details.is_empty() && self.details.iter().all(tags_only);
-        (by_scope || by_details)
-            && self.replacement.as_deref().is_none_or(|replacement| replacement == "False")
+        let by_details =
+            !self.details.is_empty() && self.details.iter().all(|it| tags_only(it) || same_arn(it));
+        match self.replacement.as_deref() {
+            None | Some("False") => by_scope || by_details,
+            // Only if the value becomes another one.
+            Some("Conditional") => by_details && self.details.iter().any(same_arn),
+            Some(_) => false,
+        }
+    }
+
+    /// Whether it is modified in place, and its attribute `Arn` is AWS's, not a handler's or a nested template's.
+    fn keeps_its_arn(&self) -> bool {
+        let aws = self.resource_type.starts_with("AWS::")
+            && !self.resource_type.starts_with("AWS::CloudFormation::");
+        aws && self.action == "Modify" && self.replacement.as_deref() == Some("False")
     }
 }
 
@@ -115,7 +144,7 @@ impl Change {
         };
         changes
             .iter()
-            .filter(|change| change.matters(undoing))
+            .filter(|change| change.matters(changes, undoing))
             .find_map(|change| {
                 let is =
                     |arn: &crate::task::Arn| change.physical_id.as_deref() == Some(arn.as_str());

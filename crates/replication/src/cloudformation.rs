@@ -10,7 +10,7 @@ use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types;
 
 use crate::aws::{moment, words};
-use crate::change::{Change, NESTED_STACK, ResourceChange, Stage};
+use crate::change::{Change, Detail, NESTED_STACK, ResourceChange, Stage};
 
 /// A stack's status, such as `UPDATE_IN_PROGRESS`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -133,9 +133,12 @@ impl CloudFormation {
                     Ok(changes) => {
                         // Its resources' names are its own.
                         let of = change.logical_id.clone();
-                        let named = |it: ResourceChange| ResourceChange {
-                            logical_id: format!("{of}/{}", it.logical_id),
-                            ..it
+                        let named = |mut it: ResourceChange| {
+                            let arns = it.details.iter_mut().filter_map(|detail| detail.arn_of.as_mut());
+                            for name in arns.chain([&mut it.logical_id]) {
+                                *name = format!("{of}/{name}");
+                            }
+                            it
                         };
                         found.extend(changes.into_iter().map(named));
                     }
@@ -236,7 +239,6 @@ fn resource(resource: types::StackResourceSummary) -> Resource {
 }
 
 fn resource_change(change: types::ResourceChange) -> ResourceChange {
-    let details = change.details.unwrap_or_default().into_iter().filter_map(|detail| detail.target);
     let is_kept = change.policy_action.is_some_and(|policy| policy.as_str() == "Retain");
     let action = change.action.map_or_else(String::new, |action| action.as_str().to_owned());
     ResourceChange {
@@ -247,10 +249,19 @@ fn resource_change(change: types::ResourceChange) -> ResourceChange {
         resource_type: change.resource_type.unwrap_or_default(),
         replacement: change.replacement.map(|replacement| replacement.as_str().to_owned()),
         scope: change.scope.unwrap_or_default().iter().map(|scope| scope.as_str().to_owned()).collect(),
-        details: details
-            .map(|target| {
-                (target.attribute.map_or_else(String::new, |it| it.as_str().to_owned()), target.name)
-            })
-            .collect(),
+        details: change.details.unwrap_or_default().into_iter().filter_map(detail).collect(),
     }
+}
+
+fn detail(detail: types::ResourceChangeDetail) -> Option<Detail> {
+    let target = detail.target?;
+    // Static is what changes for certain: the attribute of something that is added or replaced.
+    let may_stay = detail.change_source == Some(types::ChangeSource::ResourceAttribute)
+        && detail.evaluation == Some(types::EvaluationType::Dynamic);
+    let cause = detail.causing_entity.filter(|_| may_stay);
+    Some(Detail {
+        scope: target.attribute.map_or_else(String::new, |it| it.as_str().to_owned()),
+        name: target.name,
+        arn_of: cause.and_then(|it| it.strip_suffix(".Arn").map(str::to_owned)),
+    })
 }

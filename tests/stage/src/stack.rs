@@ -32,12 +32,50 @@ pub struct ResourceChange {
     pub replacement: Option<String>,
     /// What of the resource changes: `Properties`, `Tags`, `Metadata`, …
     pub scope: Vec<String>,
-    /// The changed properties and attributes: (`Properties`, name), or (another scope, no name).
-    pub details: Vec<(String, Option<String>)>,
+    /// The changed properties and attributes.
+    pub details: Vec<Detail>,
     /// A nested stack's own change set, where it has one.
     pub change_set: Option<String>,
     /// What becomes of a resource that goes: `Delete`, `Retain`, …
     pub policy_action: Option<String>,
+}
+
+/// One property or attribute of a resource that changes.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// `Properties`, or another scope.
+    pub attribute: String,
+    /// The property's name.
+    pub name: Option<String>,
+    /// `Static`: it changes for certain. `Dynamic`: that is known once it is made.
+    pub evaluation: String,
+    /// `DirectModification`, `ResourceAttribute`, …; none where nothing is said.
+    pub source: Option<String>,
+    /// What else changes and is the cause, such as `Stream.Arn`.
+    pub cause: Option<String>,
+}
+
+impl Detail {
+    /// Somebody has edited it.
+    pub fn edited(attribute: &str, name: Option<&str>) -> Self {
+        Self {
+            attribute: attribute.to_owned(),
+            name: name.map(str::to_owned),
+            evaluation: "Static".to_owned(),
+            source: Some("DirectModification".to_owned()),
+            cause: None,
+        }
+    }
+
+    /// A property takes the attribute of a resource that changes in place.
+    pub fn takes(cause: &str) -> Self {
+        Self {
+            evaluation: "Dynamic".to_owned(),
+            source: Some("ResourceAttribute".to_owned()),
+            cause: Some(cause.to_owned()),
+            ..Self::edited("Properties", Some("KinesisSettings"))
+        }
+    }
 }
 
 /// A resource of the stack, in CloudFormation's own terms.
@@ -262,7 +300,7 @@ pub fn modified(logical_id: &str, resource_type: &str, physical_id: &Arn) -> Res
         resource_type: resource_type.to_owned(),
         replacement: Some("False".to_owned()),
         scope: vec!["Properties".to_owned()],
-        details: vec![("Properties".to_owned(), Some("TableMappings".to_owned()))],
+        details: vec![Detail::edited("Properties", Some("TableMappings"))],
         change_set: None,
         policy_action: None,
     }

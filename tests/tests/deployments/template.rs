@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stage::dms::Arn;
-use stage::stack::ResourceChange;
+use stage::stack::{Detail, ResourceChange};
 
 use stage::lives::{Edit, TaskPlan};
 
@@ -199,7 +199,7 @@ impl Template {
                 resource_type: either.resource_type().to_owned(),
                 replacement: replacement.map(str::to_owned),
                 scope: vec![scope.to_owned()],
-                details: vec![(scope.to_owned(), None)],
+                details: vec![Detail::edited(scope, None)],
                 ..ResourceChange::default()
             })
         };

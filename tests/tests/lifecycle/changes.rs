@@ -1,6 +1,7 @@
 //! Updates of a stack with several tasks: who is paused, and who is not.
 
 use serde_json::json;
+use stage::cloud::stacks::Failure;
 use stage::dms::StartType;
 use stage::dms::TaskStatus::{Creating, Deleting, Modifying, Ready, Running, Starting, Stopped, Stopping};
 use stage::play::mappings;
@@ -72,6 +73,32 @@ fn of_two_tasks_only_the_one_that_an_update_touches_is_paused() {
             assert_eq!(stream.life(task), *life);
             assert_eq!(dms.status(task), None);
         }
+    });
+}
+
+#[test]
+fn a_task_whose_endpoint_takes_an_arn_is_paused_only_if_that_becomes_another_one() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "arns");
+        let arn = json!({ "Fn::GetAtt": ["Stream", "Arn"] });
+        stream.property("TargetEndpoint", "KinesisSettings")["StreamArn"] = arn;
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let task = stream.task("ReplicationTask").await;
+        let mut life = vec![Creating, Ready, Starting, Running];
+
+        for (property, value, is_paused) in
+            [("RetentionPeriodHours", json!(48), false), ("Name", json!("arns-stream"), true)]
+        {
+            *stream.property("Stream", property) = value;
+            let change_set = stream.change_set().await;
+            assert_eq!(change_set.changes["TargetEndpoint"]["Action"], "Modify", "{property}");
+            assert_eq!(stream.execute(&change_set, Failure::RollsBack).await, "UPDATE_COMPLETE");
+            if is_paused {
+                life.extend([Stopping, Stopped, Starting, Running]);
+            }
+            assert_eq!(stream.life(&task), life, "{property}");
+        }
+        stream.delete().await;
     });
 }
 

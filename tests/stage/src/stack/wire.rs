@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{CHANGE_SET, Inner, Resource, STACK, Stack};
+use super::{CHANGE_SET, Detail, Inner, Resource, STACK, Stack};
 use crate::aws::Answer;
 
 /// How many resources, changes or events CloudFormation lists at once.
@@ -142,9 +142,20 @@ impl Inner {
     }
 }
 
-fn detail((attribute, name): &(String, Option<String>)) -> String {
-    let name = name.as_deref().map(|name| element("Name", name)).unwrap_or_default();
-    element("member", &element("Target", &[element("Attribute", attribute), name].concat()))
+fn detail(detail: &Detail) -> String {
+    let optional = |name: &str, content: &Option<String>| {
+        content.as_deref().map(|content| element(name, content)).unwrap_or_default()
+    };
+    let parts = [
+        element(
+            "Target",
+            &[element("Attribute", &detail.attribute), optional("Name", &detail.name)].concat(),
+        ),
+        element("Evaluation", &detail.evaluation),
+        optional("ChangeSource", &detail.source),
+        optional("CausingEntity", &detail.cause),
+    ];
+    element("member", &parts.concat())
 }
 
 fn element(name: &str, content: &str) -> String {
