@@ -29,7 +29,8 @@ def look(settings: Settings) -> None:
     """Find mistakes before anything is built."""
     parameters.check_names(settings)
     if settings.own_template:
-        check.run(str(settings.own_template))
+        # It may be on its way to Sluice, or away from it: what is wrong is said, and is no reason to stop.
+        check.tell(str(settings.own_template))
     account.check_bucket(settings.bucket)
 
 

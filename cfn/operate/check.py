@@ -243,6 +243,14 @@ def unseen(sluice: Sluice) -> Iterator[Finding]:
 
 def run(path: str) -> None:
     """Check a file, and print what was found. Failure if there is an error."""
+    errors, summary = tell(path)
+    if errors:
+        raise Failure(summary)
+    print(summary)
+
+
+def tell(path: str) -> tuple[int, str]:
+    """Print what is found in a file. How many errors there are, and a summary. Failure if it is no template."""
     try:
         found = findings(text("TEMPLATE", path))
     except Failure as failure:
@@ -251,9 +259,7 @@ def run(path: str) -> None:
         print(finding)
     errors = sum(it.is_error for it in found)
     summary = f"{path}: {counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}"
-    if errors:
-        raise Failure(summary)
-    print(summary if found else f"{path}: no findings")
+    return errors, summary if found else f"{path}: no findings"
 
 
 def counted(count: int, what: str) -> str:

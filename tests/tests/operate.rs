@@ -84,6 +84,16 @@ async fn mistakes_are_named_before_anything_is_made() {
         assert_says(&said, &[part]);
         assert_silent_about(&said, &["Traceback"]);
     }
+    // What is wrong with a template of one's own is said, and is no error: it may be on its way to Sluice.
+    let template = std::fs::read_to_string(root().join("cfn/examples/own-template.yaml")).unwrap();
+    let path = operator.folder.path().join("mine.yaml");
+    std::fs::write(
+        &path,
+        template.replace("DependsOn: [OrdersTask, CustomersTask]", "DependsOn: OrdersTask"),
+    )
+    .unwrap();
+    let said = operator.make(&["account", &format!("TEMPLATE={}", path.display())]).await.done();
+    assert_says(&said, &["error: CustomersTask (AWS::DMS::ReplicationTask) may be left stopped"]);
     operator.make(&["package-examples"]).await.done();
     let said = operator.make(&["deploy-examples"]).await.failed();
     assert_says(&said, &["sluice-examples needs StreamArn", "sluice-stream first"]);
