@@ -63,7 +63,7 @@ mod tests {
         json!({
             "Parameters": { "DeploymentId": { "Type": "String" } },
             "Resources": {
-                "DmsPre": { "Type": "Custom::DmsPre", "DependsOn": ["HealingPermission"] },
+                "DmsPre": { "Type": "Custom::DmsPre" },
                 "Stream": { "Type": "AWS::Kinesis::Stream" },
                 "ReplicationTask": { "Type": "AWS::DMS::ReplicationTask", "DependsOn": "DmsPre" },
             },
