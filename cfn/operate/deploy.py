@@ -16,7 +16,7 @@ from stacks import Stack, resources
 WITHOUT_ROLLBACK = {"db-init"}
 
 # For how long a task may take to run that healing resumes after a deployment.
-PATIENCE_S = 180
+PATIENCE_S = 300
 
 
 def change_set(settings: Settings, kind: str) -> ChangeSet | None:

@@ -1,17 +1,15 @@
 //! The example of a CDK app, `cfn/examples/cdk`: what it synthesizes, and what CDK's own command does with it in the local
 //! cloud. Nothing else needs Node.js: where that is missing, these tests say so and pass.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stage::cloud::stacks::{Watch, members, text};
+use stage::cloud::stacks::{members, text};
 use stage::cloud::{Cloud, root};
 use stage::dms::{Arn, Pace, Refusal, StartType, TaskStatus};
-use stage::play::architecture;
 use stage::service::Service;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -167,11 +165,7 @@ struct Developer {
 impl Developer {
     async fn new(app: &'static Path) -> Self {
         let cloud = Cloud::start_at(Pace::immediate()).await.unwrap();
-        let handlers = cloud.package("handlers.yaml").await.unwrap();
-        let parameters = BTreeMap::from([("Architecture", architecture())]);
-        let mut watch = Watch::default();
-        let made = cloud.deploy("sluice", &handlers, &parameters, &mut watch, &mut |_| {}).await;
-        assert_eq!(made.unwrap(), "CREATE_COMPLETE");
+        cloud.deploy_handlers().await.unwrap();
         let network = cloud.network("network").await.unwrap();
         let secret = json!({ "Name": "source", "SecretString": "{}" });
         let secrets = Service::secrets_manager(cloud.endpoint());
@@ -193,8 +187,13 @@ impl Developer {
     }
 
     async fn deploy(&self, table: &str) -> Result<String, String> {
+        self.deploy_by(table, &[]).await
+    }
+
+    async fn deploy_by(&self, table: &str, options: &[&str]) -> Result<String, String> {
         let table = format!("--context=ordersTable={table}");
-        self.cdk(&["deploy", "--require-approval=never", &table]).await
+        let arguments = ["deploy", "--require-approval=never", &table];
+        self.cdk(&[&arguments[..], options].concat()).await
     }
 
     async fn task(&self, name: &str) -> Arn {
@@ -244,8 +243,27 @@ async fn cdk_deploys_updates_fails_and_destroys_and_the_stream_goes_on() {
     // Nothing of this concerned the other task.
     assert_eq!(developer.starts(&customers).await, [Start]);
 
+    // What docs/cdk.md warns of: a hotswap passes DMS over, and what is no change set pauses all.
+    let said = developer.deploy_by("parcels", &["--hotswap"]).await.unwrap();
+    assert!(said.contains("(no changes)"), "{said}");
+    assert!(dms.member(&orders, "TableMappings").contains("orders_%"), "{said}");
+    developer.deploy_by("orders_%", &["--method=direct"]).await.unwrap();
+    assert_eq!(developer.starts(&orders).await, [Start, Resume, Resume, Resume]);
+    assert_eq!(developer.starts(&customers).await, [Start, Resume]);
+
     developer.cdk(&["destroy", "--force"]).await.unwrap();
     assert!(developer.cloud.status(STACK).await.is_err());
     assert_eq!([dms.status(&orders), dms.status(&customers)], [None, None]);
     assert!(dms.violations().is_empty(), "{:?}", dms.violations());
+}
+
+#[test]
+fn the_page_shows_the_lines_of_the_example() {
+    let page = std::fs::read_to_string(root().join("docs/cdk.md")).unwrap();
+    let code = std::fs::read_to_string(source().join("stream.ts")).unwrap();
+    let (_, shown) = page.split_once("```ts\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let shown: Vec<&str> = shown.lines().map(str::trim).collect();
+    let lines = sluice_lines(&code);
+    assert_eq!(shown, lines[1..], "but for the import");
 }

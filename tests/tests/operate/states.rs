@@ -115,3 +115,32 @@ async fn whoever_loses_sight_of_a_deployment_is_told_that_it_goes_on() {
     let parts = ["The security token is expired", "goes on: `make status`"];
     assert_says(&said, &parts);
 }
+
+#[tokio::test]
+async fn a_task_that_ran_before_a_deployment_and_does_not_run_after_it_is_an_error() {
+    // Healing may be about to resume it: the program waits for minutes, and this test for none.
+    const PROGRAM: &str = "
+import sys, deploy, failure
+deploy.PATIENCE_S, before, now = 0, *map(eval, sys.argv[1:])
+deploy.states = lambda stack: now
+try:
+    deploy.tell_tasks('stack', before)
+except failure.Failure as refused:
+    sys.exit(str(refused))
+";
+    for (before, now, refused) in [
+        ("{'A': 'running', 'B': 'stopped'}", "{'A': 'running', 'B': 'stopped', 'C': 'ready'}", ""),
+        ("{'A': 'running', 'Gone': 'running'}", "{'A': 'running'}", ""),
+        ("{'A': 'running', 'B': 'running'}", "{'A': 'stopped', 'B': 'running'}", "A ran before"),
+        ("{'B': 'running', 'A': 'running'}", "{'A': 'failed', 'B': 'stopped'}", "A, B ran before"),
+    ] {
+        let output = Command::new(tool("python").unwrap())
+            .args(["-B", "-c", PROGRAM, before, now])
+            .env("PYTHONPATH", root().join("cfn/operate"))
+            .output();
+        let output = output.await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), refused.is_empty(), "{before} {now}: {said}");
+        assert_says(&said, &[refused]);
+    }
+}
