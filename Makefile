@@ -16,6 +16,7 @@
 #   ROLE_ARN         a role that CloudFormation works as, in place of yours
 #   TAGS             tags of the stacks, as Name=Value words
 #   YES              1: `make destroy` asks nothing
+#   ARCHES, TAG      the processors of `make release`, and the tag that it is of
 #   SEED, ROUNDS     what `make chaos` does, and how much of it
 
 SHELL := /bin/bash
@@ -23,7 +24,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
-ARCH ?= $(HOST_ARCH)
+# In a release the functions are built, for this processor, and there are no sources.
+RELEASED := $(shell cat target/lambda/architecture 2>/dev/null)
+ARCH ?= $(or $(RELEASED),$(HOST_ARCH))
 STACK ?= sluice-stream
 TEMPLATE ?= cfn/stream.yaml
 HANDLERS_STACK ?= sluice
@@ -59,7 +62,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .NOTPARALLEL:
 
 .PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud breakages lint package package-examples \
-  package-stream deploy deploy-handlers deploy-database deploy-db-init deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
+  release package-stream deploy deploy-handlers deploy-database deploy-db-init deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -67,12 +70,14 @@ help: ## list the targets
 setup: $(VENV)/.ready ## the Python environment and a MySQL-compatible server, where they are missing
 	@tests/setup-mysql.sh >/dev/null
 
+REQUIREMENTS := $(if $(RELEASED),cfn/operate,tests/cloud)/requirements.txt
+
 # A new folder in place of an old one, so that what was unpinned goes.
-$(VENV)/.ready: cfn/operate/requirements.txt tests/cloud/requirements.txt
+$(VENV)/.ready: cfn/operate/requirements.txt $(REQUIREMENTS)
 	@command -v python3 >/dev/null || { echo "Sluice needs Python 3.10 or newer: install python3 and try again" >&2; exit 1; }
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement tests/cloud/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(REQUIREMENTS)
 	touch $@
 
 $(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
@@ -81,6 +86,9 @@ $(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement tests/cloud/checkov.txt
 	touch $@
 
+ifneq ($(RELEASED),)
+build examples: $(VENV)/.ready
+else
 build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstrap (ARCH=arm64 for Graviton)
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
@@ -88,6 +96,22 @@ EXAMPLES := --package change-event --example stream-subscriber --example row-wri
 
 examples: $(VENV)/.ready ## the two example functions, a consumer and a row writer, likewise
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(EXAMPLES)
+
+endif
+
+# Where the sources and cargo's folder are leaves no trace, so that the same sources give the same bytes.
+RELEASE_FLAGS := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/sluice
+ARCHES ?= x86_64 arm64
+
+release: $(VENV)/.ready ## one archive a processor, to deploy without Rust, in target/archives (ARCHES="x86_64 arm64", TAG=v…)
+	@for arch in $(ARCHES); do \
+	  functions="target/archives/$$arch"; \
+	  for what in "" "$(EXAMPLES)"; do \
+	    RUSTFLAGS="$(RELEASE_FLAGS)" cargo lambda build --release --locked --lambda-dir "$$functions" \
+	      --target "$${arch/arm64/aarch64}-unknown-linux-gnu" $$what; \
+	  done; \
+	  python -B release --architecture "$$arch" --functions "$$functions" --to target/archives $(if $(TAG),--tag "$(TAG)"); \
+	done
 
 # What runs on this machine: on Linux the functions as Lambda gets them; elsewhere the same sources for this system.
 .PHONY: functions
@@ -146,9 +170,9 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	cargo deny --locked --log-level error check licenses bans sources
 	cfn-lint
 	$(VENV)/checkov/bin/checkov
-	yamllint --strict .cfnlintrc.yaml .checkov.yaml .yamllint.yaml cfn
-	ruff check --no-cache cfn/operate tests/breakages
-	ruff format --no-cache --check cfn/operate tests/breakages
+	yamllint --strict .cfnlintrc.yaml .checkov.yaml .yamllint.yaml .github cfn
+	ruff check --no-cache cfn/operate tests/breakages release
+	ruff format --no-cache --check cfn/operate tests/breakages release
 	@if python -c "import tomllib" 2>/dev/null; then python -B tests/breakages --places; fi
 
 .PHONY: check

@@ -25,10 +25,7 @@ fn reasons<'a>(sights: impl IntoIterator<Item = &'a Sight>, of: &str, in_status:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_dms_pre_fails_its_resource_and_the_task_that_it_stopped_runs_again() {
     let mut play = Play::new(Cloud::start().await.unwrap()).await.unwrap();
-    play.handlers(&mut |_| {}).await.unwrap();
-    play.database(&mut |_| {}).await.unwrap();
-    play.db_init(&mut |_| {}).await.unwrap();
-    play.stream(&mut |_| {}).await.unwrap();
+    play.stream_and_all_before_it().await.unwrap();
 
     let (mut story, mut killed) = (Vec::new(), false);
     let mut tell = |line| {

@@ -29,7 +29,7 @@ async fn the_readme_s_plain_commands_deploy_a_stream_that_runs() {
     };
     replaced("my-artifacts", BUCKET);
     // They are built.
-    replaced("cargo lambda build --release --locked --x86-64\n", "");
+    replaced("cargo lambda build --release --locked --x86-64 ", "true ");
     // The database here has a certificate of the local cloud's own authority.
     replaced("DatabaseName=app", "DatabaseName=app \"SslCa=$(<\"$CA\")\"");
     let bin = tool("aws").unwrap().parent().unwrap().to_owned();

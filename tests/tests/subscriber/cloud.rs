@@ -34,8 +34,7 @@ async fn operate(cloud: &Cloud, command: &str, parameters: &Value) -> Vec<String
 async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read_and_the_writer_writes() {
     let cloud = Cloud::start_at(Pace::immediate()).await.unwrap();
     let mut play = Play::new(cloud).await.unwrap();
-    play.database(&mut |_| {}).await.unwrap();
-    play.stream(&mut |_| {}).await.unwrap();
+    play.stream_and_all_before_it().await.unwrap();
     let cloud = &play.cloud;
 
     let parameters = json!({ "SslCa": cloud.rds.ca_pem(), "MaximumRetryAttempts": 1 });
@@ -108,5 +107,5 @@ async fn the_consumer_gets_the_records_of_its_table_past_one_that_it_cannot_read
     let said = operate(cloud, "destroy", &json!({})).await;
     let ends: Vec<&str> =
         said.iter().filter_map(|line| line.split_once(": DELETE_COMPLETE")).map(|(stack, _)| stack).collect();
-    assert_eq!(ends, [EXAMPLES, "sluice-stream", "sluice-database"]);
+    assert_eq!(ends, [EXAMPLES, "sluice-stream", "sluice-db-init", "sluice-database", "sluice"]);
 }

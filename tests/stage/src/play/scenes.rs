@@ -60,6 +60,19 @@ impl Play {
         statuses.collect()
     }
 
+    /// Creates the stacks that the stream needs, and the stream's.
+    ///
+    /// # Errors
+    /// If one can't be deployed.
+    pub async fn stream_and_all_before_it(&mut self) -> anyhow::Result<()> {
+        let tell = &mut |_| {};
+        self.handlers(tell).await?;
+        self.database(tell).await?;
+        self.db_init(tell).await?;
+        self.stream(tell).await?;
+        Ok(())
+    }
+
     /// Creates the stack of the handlers. The status in which it ended.
     ///
     /// # Errors
