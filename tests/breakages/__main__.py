@@ -71,11 +71,11 @@ def copy() -> None:
         if not there.exists() or there.read_bytes() != here.read_bytes():
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(here, there)
-    # The templates name the functions by their place.
-    functions = TREE / "target/lambda"
-    functions.parent.mkdir(exist_ok=True)
-    if not functions.is_symlink():
-        functions.symlink_to(ROOT / "target/lambda")
+    # The templates name the functions by their place, and the Makefile the Python environment.
+    (TREE / "target").mkdir(exist_ok=True)
+    for place in ("target/lambda", ".venv"):
+        if not (TREE / place).is_symlink():
+            (TREE / place).symlink_to(ROOT / place)
 
 
 def failure(number: int, breakage: dict) -> str | None:
