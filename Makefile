@@ -1,6 +1,7 @@
 # Sluice: `make` lists what there is to do.
 #
-#   ARCH             what the functions are built for: x86_64 or arm64 (this machine's)
+#   ARCH             what the functions are built for: x86_64 or arm64 (this machine's; a release's own)
+#   ARCHES, TAG      what `make release` makes archives for (x86_64 arm64), and the tag that has to be its version's
 #   BUCKET           where the functions are uploaded
 #   STACK            the name of the stream's stack (sluice-stream)
 #   TEMPLATE         the template of the stream's stack (cfn/stream.yaml), for one of your own
@@ -24,9 +25,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 HOST_ARCH := $(subst aarch64,arm64,$(shell uname -m))
-# In a release the functions are built, for this processor, and there are no sources.
-RELEASED := $(shell cat target/lambda/architecture 2>/dev/null)
-ARCH ?= $(or $(RELEASED),$(HOST_ARCH))
+# Only a release has this file, which says what its functions were built for. They are there; the sources are not.
+RELEASE :=
+RELEASE_ARCH :=
+-include release.mk
+ARCH ?= $(or $(RELEASE_ARCH),$(HOST_ARCH))
+ARCHES ?= x86_64 arm64
+TAG ?=
 STACK ?= sluice-stream
 TEMPLATE ?= cfn/stream.yaml
 HANDLERS_STACK ?= sluice
@@ -64,8 +69,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud breakages lint package package-examples \
   release package-stream deploy deploy-handlers deploy-database deploy-db-init deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
+# In a release, those that need no sources.
+help: TARGETS := $(if $(RELEASE),(account|package|deploy|plan|status|destroy)[a-z-]*,[a-z-]+)
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^$(TARGETS):.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## the Python environment and a MySQL-compatible server, where they are missing
 	@tests/setup-mysql.sh >/dev/null
@@ -73,11 +80,12 @@ setup: $(VENV)/.ready ## the Python environment and a MySQL-compatible server, w
 REQUIREMENTS := $(if $(RELEASED),cfn/operate,tests/cloud)/requirements.txt
 
 # A new folder in place of an old one, so that what was unpinned goes.
-$(VENV)/.ready: cfn/operate/requirements.txt $(REQUIREMENTS)
+REQUIREMENTS := cfn/operate/requirements.txt $(if $(RELEASE),,tests/cloud/requirements.txt)
+$(VENV)/.ready: $(REQUIREMENTS)
 	@command -v python3 >/dev/null || { echo "Sluice needs Python 3.10 or newer: install python3 and try again" >&2; exit 1; }
 	rm -rf $(VENV)
 	python3 -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(REQUIREMENTS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(lastword $(REQUIREMENTS))
 	touch $@
 
 $(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
@@ -86,16 +94,18 @@ $(VENV)/checkov/.ready: tests/cloud/checkov.txt $(VENV)/.ready
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement tests/cloud/checkov.txt
 	touch $@
 
-ifneq ($(RELEASED),)
+EXAMPLES := --package change-event --example stream-subscriber --example row-writer
+
+ifdef RELEASE
 build examples: $(VENV)/.ready
+	@[ "$(ARCH)" = "$(RELEASE_ARCH)" ] || { echo "The functions here are built for $(RELEASE_ARCH): for $(ARCH), take that archive of the release" >&2; exit 1; }
 else
 build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstrap (ARCH=arm64 for Graviton)
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64)
 
-EXAMPLES := --package change-event --example stream-subscriber --example row-writer
-
 examples: $(VENV)/.ready ## the two example functions, a consumer and a row writer, likewise
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(EXAMPLES)
+endif
 
 endif
 
@@ -171,13 +181,26 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 	cfn-lint
 	$(VENV)/checkov/bin/checkov
 	yamllint --strict .cfnlintrc.yaml .checkov.yaml .yamllint.yaml .github cfn
-	ruff check --no-cache cfn/operate tests/breakages release
-	ruff format --no-cache --check cfn/operate tests/breakages release
+	ruff check --no-cache cfn/operate release tests/breakages
+	ruff format --no-cache --check cfn/operate release tests/breakages
 	@if python -c "import tomllib" 2>/dev/null; then python -B tests/breakages --places; fi
 
-.PHONY: check
-check: $(VENV)/.ready ## what is wrong with the way that Sluice is wired into a template (TEMPLATE=…); needs no account
-	@$(OPERATE) check
+RELEASES := target/release-archives
+
+.PHONY: release release-tag
+release: release-tag $(ARCHES:%=release-%) ## what is deployed without Rust: an archive for each of ARCHES (x86_64 arm64), in target/release-archives
+	@ls $(RELEASES)
+
+release-tag: $(VENV)/.ready
+	@$(if $(TAG),$(BIN)/python -B release tag "$(TAG)")
+
+# The paths of this machine stay out of the functions, so that the same sources give the same bytes elsewhere.
+CARGO_HOME ?= $(HOME)/.cargo
+release-%: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/sluice
+release-%: LAMBDA = cargo lambda build --release --locked $(if $(filter arm64,$*),--arm64,--x86-64) --lambda-dir $(RELEASES)/$*
+release-%: $(VENV)/.ready
+	@$(LAMBDA) && $(LAMBDA) $(EXAMPLES) || { echo "There is no release for $* from this machine: is its Rust target installed ($(subst arm64,aarch64,$*)-unknown-linux-gnu)? ARCHES leaves it out" >&2; exit 1; }
+	@$(BIN)/python -B release archive $* $(RELEASES)/$* $(RELEASES)
 
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account

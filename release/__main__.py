@@ -1,94 +1,168 @@
-"""Makes the archive of a release for one processor: `make release`.
+"""Makes a release: an archive from which Sluice is deployed without Rust. `make release` runs it.
 
-    python release --architecture x86_64 --functions target/lambda --to target/archives
+    python release archive x86_64|arm64 FUNCTIONS FOLDER
+    python release tag v1.2.3
 
-The archive holds what deploying takes and nothing that builds: the templates, the functions in the places that the
-templates name, the programs, the docs, and checksums. The same sources and functions give the same bytes: names are
-sorted, owners and times fixed (SOURCE_DATE_EPOCH, or the time of the last commit).
+`archive` takes the built functions from FUNCTIONS/<name>/bootstrap and writes the archive
+and its checksum into FOLDER. The same files give the same bytes: all in the archive has the
+date SOURCE_DATE_EPOCH, or else that of the last commit. `tag` ends with 1 unless the tag is
+the version's and all sources are committed. docs/release.md says the rest.
 """
 
-import argparse
 import gzip
 import hashlib
-import io
 import os
 import re
 import subprocess
 import sys
 import tarfile
+from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What of the repository is in it, as git knows it.
-SOURCES = ("Makefile", "README.md", "CHANGELOG.md", "LICENSE*", "SECURITY.md", "cfn", "docs")
-
-# The functions that the templates name, by their folders in target/lambda.
 FUNCTIONS = ("db-init", "dms-post", "dms-pre", "row-writer", "stream-subscriber")
+
+# Patterns of names, so that what lies about in a checkout stays out.
+FILES = (
+    "Makefile",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE*",
+    "cfn/*.yaml",
+    "cfn/examples/*.yaml",
+    "cfn/examples/cdk/*.json",
+    "cfn/examples/cdk/*.ts",
+    "cfn/operate/*.py",
+    "cfn/operate/requirements.txt",
+    "docs/*.md",
+    "docs/*.svg",
+)
+
+# The numbers of the processors in an ELF file's header.
+MACHINES = {"x86_64": 62, "arm64": 183}
+
+# The parameter of a template that says which processor its functions run on, up to its default.
+ARCHITECTURE = re.compile(r"(?m)(^  Architecture:\n(?:    .*\n)*?    Default: )x86_64$")
+
+
+class Failure(Exception):
+    """Why there is no release."""
+
+
+def version() -> str:
+    """The workspace's version."""
+    manifest = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+    found = re.search(r'(?m)^\[workspace\.package\]\nversion = "([^"]+)"$', manifest)
+    if not found:
+        raise Failure("Cargo.toml has no version where [workspace.package] begins")
+    return found[1]
+
+
+def check_tag(tag: str) -> None:
+    """Failure unless the tag is the version's, and all sources are committed."""
+    if tag != f"v{version()}":
+        raise Failure(f"the tag is {tag}, and the version in Cargo.toml {version()}: they have to be the same")
+    if changed := git("status", "--porcelain"):
+        raise Failure(f"a release is made from what is committed, and this is not:\n{changed}")
+
+
+def git(*arguments: str) -> str:
+    """What git says about the sources."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607
+    if done.returncode != 0:
+        raise Failure(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def archive(processor: str, functions: Path, folder: Path) -> Path:
+    """Write the archive and its checksum: where the archive is."""
+    name = f"sluice-{version()}-{processor}"
+    contents = {**sources(processor), **bootstraps(processor, functions)}
+    contents["SHA256SUMS"] = "".join(f"{digest(contents[it])}  {it}\n" for it in sorted(contents)).encode()
+    date = int(os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct"))
+    packed = compressed(tarred(name, contents, date))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.tar.gz"
+    file.write_bytes(packed)
+    file.with_name(f"{file.name}.sha256").write_text(f"{digest(packed)}  {file.name}\n", encoding="utf-8")
+    return file
+
+
+def sources(processor: str) -> dict[str, bytes]:
+    """What a release has of the sources, by name."""
+    found = {it.relative_to(ROOT).as_posix(): it for pattern in FILES for it in ROOT.glob(pattern) if it.is_file()}
+    contents = {name: file.read_bytes() for name, file in found.items()}
+    for name in [it for it in contents if it.endswith(".yaml")]:
+        contents[name] = for_processor(name, contents[name].decode(), processor).encode()
+    # By this, the Makefile knows that it is a release's.
+    contents["release.mk"] = f"RELEASE := {version()}\nRELEASE_ARCH := {processor}\n".encode()
+    return contents
+
+
+def for_processor(name: str, template: str, processor: str) -> str:
+    """A template whose functions run on this processor unless its parameter says otherwise."""
+    changed, count = ARCHITECTURE.subn(rf"\g<1>{processor}", template)
+    if count != template.count("\n  Architecture:\n"):
+        raise Failure(f"{name}: the default of Architecture is not where it is looked for")
+    return changed
+
+
+def bootstraps(processor: str, functions: Path) -> dict[str, bytes]:
+    """The built functions, at the places that the templates name."""
+    contents = {}
+    for name in FUNCTIONS:
+        file = functions / name / "bootstrap"
+        if not file.exists():
+            raise Failure(f"{file} is not there: make release builds it")
+        built = file.read_bytes()
+        if built[:4] != b"\x7fELF" or int.from_bytes(built[18:20], "little") != MACHINES[processor]:
+            raise Failure(f"{file} is not built for {processor} and Linux")
+        contents[f"target/lambda/{name}/bootstrap"] = built
+    return contents
+
+
+def tarred(folder: str, contents: dict[str, bytes], date: int) -> bytes:
+    """A tar archive of these files, in which nothing tells who made it, and where."""
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(contents):
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size = len(contents[name])
+            entry.mtime = date
+            entry.mode = 0o755 if name.endswith("/bootstrap") else 0o644
+            tar.addfile(entry, BytesIO(contents[name]))
+    return packed.getvalue()
+
+
+def compressed(data: bytes) -> bytes:
+    """The same by gzip, without a name and a time."""
+    packed = BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=packed, mtime=0) as file:
+        file.write(data)
+    return packed.getvalue()
+
+
+def digest(data: bytes) -> str:
+    """A checksum, as `sha256sum` writes it."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def main() -> int:
-    """Make it, and its checksum beside it. 1 if a function is missing, or the tag is another version's."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--architecture", choices=("x86_64", "arm64"), required=True)
-    parser.add_argument("--functions", type=Path, required=True)
-    parser.add_argument("--to", type=Path, required=True)
-    parser.add_argument("--tag", help="the tag that is released: v and the version")
-    asked = parser.parse_args()
-    version = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
-    if asked.tag and asked.tag != f"v{version}":
-        print(f"The tag is {asked.tag}, and Cargo.toml has version {version}", file=sys.stderr)
+    """Do what the arguments say."""
+    try:
+        match sys.argv[1:]:
+            case ["archive", processor, functions, folder] if processor in MACHINES:
+                print(archive(processor, Path(functions), Path(folder)))
+            case ["tag", tag]:
+                check_tag(tag)
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except Failure as failure:
+        print(f"release: {failure}", file=sys.stderr)
         return 1
-    missing = [name for name in FUNCTIONS if not (asked.functions / name / "bootstrap").exists()]
-    if missing:
-        print(f"Not built: {', '.join(missing)} in {asked.functions}", file=sys.stderr)
-        return 1
-    files = contents(asked.architecture, asked.functions)
-    sums = "".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, (body, _) in sorted(files.items()))
-    files["SHA256SUMS"] = (sums.encode(), 0o644)
-    name = f"sluice-{version}-{asked.architecture}"
-    archive = gzip.compress(tar(name, files), mtime=0)
-    asked.to.mkdir(parents=True, exist_ok=True)
-    (asked.to / f"{name}.tar.gz").write_bytes(archive)
-    checksum = f"{hashlib.sha256(archive).hexdigest()}  {name}.tar.gz\n"
-    (asked.to / f"{name}.tar.gz.sha256").write_text(checksum)
-    print(asked.to / f"{name}.tar.gz")
     return 0
-
-
-def contents(architecture: str, functions: Path) -> dict[str, tuple[bytes, int]]:
-    """The files by name, with their modes."""
-    listed = subprocess.run(["git", "ls-files", "-z", *SOURCES], cwd=ROOT, capture_output=True, check=True)  # noqa: S603, S607
-    files = {
-        name: ((ROOT / name).read_bytes(), 0o755 if os.access(ROOT / name, os.X_OK) else 0o644)
-        for name in listed.stdout.decode().split("\0")
-        if name
-    }
-    for name in FUNCTIONS:
-        files[f"target/lambda/{name}/bootstrap"] = ((functions / name / "bootstrap").read_bytes(), 0o755)
-    # Tells the Makefile that nothing is to be built, and what for it was.
-    files["target/lambda/architecture"] = (f"{architecture}\n".encode(), 0o644)
-    return files
-
-
-def tar(folder: str, files: dict[str, tuple[bytes, int]]) -> bytes:
-    """All of them in one folder."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name, (body, mode) in sorted(files.items()):
-            entry = tarfile.TarInfo(f"{folder}/{name}")
-            entry.size, entry.mode, entry.mtime = len(body), mode, moment()
-            archive.addfile(entry, io.BytesIO(body))
-    return out.getvalue()
-
-
-def moment() -> int:
-    """The time of the sources, in seconds since 1970."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given:
-        return int(given)
-    last = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, check=True)  # noqa: S607
-    return int(last.stdout)
 
 
 if __name__ == "__main__":
