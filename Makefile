@@ -17,7 +17,6 @@
 #   ROLE_ARN         a role that CloudFormation works as, in place of yours
 #   TAGS             tags of the stacks, as Name=Value words
 #   YES              1: `make destroy` asks nothing
-#   ARCHES, TAG      the processors of `make release`, and the tag that it is of
 #   SEED, ROUNDS     what `make chaos` does, and how much of it
 
 SHELL := /bin/bash
@@ -77,8 +76,6 @@ help: ## list the targets
 setup: $(VENV)/.ready ## the Python environment and a MySQL-compatible server, where they are missing
 	@tests/setup-mysql.sh >/dev/null
 
-REQUIREMENTS := $(if $(RELEASED),cfn/operate,tests/cloud)/requirements.txt
-
 # A new folder in place of an old one, so that what was unpinned goes.
 REQUIREMENTS := cfn/operate/requirements.txt $(if $(RELEASE),,tests/cloud/requirements.txt)
 $(VENV)/.ready: $(REQUIREMENTS)
@@ -106,22 +103,6 @@ build: $(VENV)/.ready ## the three functions, into target/lambda/<name>/bootstra
 examples: $(VENV)/.ready ## the two example functions, a consumer and a row writer, likewise
 	cargo lambda build --release --locked $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) $(EXAMPLES)
 endif
-
-endif
-
-# Where the sources and cargo's folder are leaves no trace, so that the same sources give the same bytes.
-RELEASE_FLAGS := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/sluice
-ARCHES ?= x86_64 arm64
-
-release: $(VENV)/.ready ## one archive a processor, to deploy without Rust, in target/archives (ARCHES="x86_64 arm64", TAG=v…)
-	@for arch in $(ARCHES); do \
-	  functions="target/archives/$$arch"; \
-	  for what in "" "$(EXAMPLES)"; do \
-	    RUSTFLAGS="$(RELEASE_FLAGS)" cargo lambda build --release --locked --lambda-dir "$$functions" \
-	      --target "$${arch/arm64/aarch64}-unknown-linux-gnu" $$what; \
-	  done; \
-	  python -B release --architecture "$$arch" --functions "$$functions" --to target/archives $(if $(TAG),--tag "$(TAG)"); \
-	done
 
 # What runs on this machine: on Linux the functions as Lambda gets them; elsewhere the same sources for this system.
 .PHONY: functions

@@ -23,17 +23,20 @@ async fn said(command: &mut Command) -> (bool, String) {
     (output.status.success(), said)
 }
 
-/// Makes the archive in a folder, of the functions that are built here.
-async fn archive(to: &Path, more: &[&str]) -> (bool, String) {
+/// The program behind `make release`.
+async fn release(arguments: &[&Path]) -> (bool, String) {
     let mut python = Command::new(tool("python").unwrap());
-    python.args(["-B", "release", "--architecture", &architecture()]).args(more).current_dir(root());
-    python.arg(format!("--functions={}", lambda::built().display())).arg(format!("--to={}", to.display()));
-    said(&mut python).await
+    said(python.args(["-B", "release"]).args(arguments).current_dir(root())).await
+}
+
+/// Makes the archive in a folder, of the functions that are built here.
+async fn archive(processor: &str, to: &Path) -> (bool, String) {
+    release(&["archive".as_ref(), processor.as_ref(), &lambda::built(), to]).await
 }
 
 /// The archive, unpacked.
 async fn unpacked(folder: &TempDir) -> PathBuf {
-    let (well, text) = archive(folder.path(), &[]).await;
+    let (well, text) = archive(&architecture(), folder.path()).await;
     assert!(well, "{text}");
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(format!("{}.tar.gz", name())).current_dir(folder.path());
@@ -42,11 +45,11 @@ async fn unpacked(folder: &TempDir) -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_same_sources_give_the_same_bytes_and_another_versions_tag_none() {
+async fn the_same_sources_give_the_same_bytes_and_what_does_not_fit_is_refused() {
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut bytes = Vec::new();
     for folder in &folders {
-        let (well, text) = archive(folder.path(), &[concat!("--tag=v", env!("CARGO_PKG_VERSION"))]).await;
+        let (well, text) = archive(&architecture(), folder.path()).await;
         assert!(well, "{text}");
         let sums = Command::new("sha256sum")
             .args(["--check", "--quiet", &format!("{}.tar.gz.sha256", name())])
@@ -56,7 +59,10 @@ async fn the_same_sources_give_the_same_bytes_and_another_versions_tag_none() {
         bytes.push(std::fs::read(folder.path().join(format!("{}.tar.gz", name()))).unwrap());
     }
     assert!(bytes[0] == bytes[1], "two archives differ");
-    let (well, text) = archive(folders[0].path(), &["--tag=v99.0.0"]).await;
+    let other = if architecture() == "arm64" { "x86_64" } else { "arm64" };
+    let (well, text) = archive(other, folders[0].path()).await;
+    assert!(!well && text.contains(&format!("is not built for {other}")), "{text}");
+    let (well, text) = release(&["tag".as_ref(), "v99.0.0".as_ref()]).await;
     assert!(!well && text.contains("v99.0.0"), "{text}");
 }
 
