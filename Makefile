@@ -66,10 +66,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .NOTPARALLEL:
 
 .PHONY: help setup account build examples test test-mysql test-programs explore demo chaos bench compare cloud breakages lint package package-examples \
-  release package-stream deploy deploy-handlers deploy-database deploy-db-init deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
+  check release release-tag package-stream deploy deploy-handlers deploy-database deploy-db-init deploy-stream deploy-archive deploy-examples plan status destroy fault-table rds-bundle clean
 
 # In a release, those that need no sources.
-help: TARGETS := $(if $(RELEASE),(account|package|deploy|plan|status|destroy)[a-z-]*,[a-z-]+)
+help: TARGETS := $(if $(RELEASE),(account|check|package|deploy|plan|status|destroy)[a-z-]*,[a-z-]+)
 help: ## list the targets
 	@grep -hE '^$(TARGETS):.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
@@ -168,7 +168,6 @@ lint: $(VENV)/.ready $(VENV)/checkov/.ready ## rustfmt, clippy, rustdoc, cargo-d
 
 RELEASES := target/release-archives
 
-.PHONY: release release-tag
 release: release-tag $(ARCHES:%=release-%) ## what is deployed without Rust: an archive for each of ARCHES (x86_64 arm64), in target/release-archives
 	@ls $(RELEASES)
 
@@ -182,6 +181,9 @@ release-%: LAMBDA = cargo lambda build --release --locked $(if $(filter arm64,$*
 release-%: $(VENV)/.ready
 	@$(LAMBDA) && $(LAMBDA) $(EXAMPLES) || { echo "There is no release for $* from this machine: is its Rust target installed ($(subst arm64,aarch64,$*)-unknown-linux-gnu)? ARCHES leaves it out" >&2; exit 1; }
 	@$(BIN)/python -B release archive $* $(RELEASES)/$* $(RELEASES)
+
+check: $(VENV)/.ready ## what is wrong with the way that Sluice is wired into a template (TEMPLATE=…); needs no account
+	@$(OPERATE) check
 
 account: $(VENV)/.ready ## whether there are an account, a region and the bucket to work with
 	@$(OPERATE) account
