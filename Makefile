@@ -177,6 +177,8 @@ release-tag: $(VENV)/.ready
 # The paths of this machine stay out of the functions, so that the same sources give the same bytes elsewhere.
 CARGO_HOME ?= $(HOME)/.cargo
 release-%: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/sluice
+# Other flags make all anew: the other builds keep theirs.
+release-%: export CARGO_TARGET_DIR := $(CURDIR)/target/release-build
 release-%: LAMBDA = cargo lambda build --release --locked $(if $(filter arm64,$*),--arm64,--x86-64) --lambda-dir $(RELEASES)/$*
 release-%: $(VENV)/.ready
 	@$(LAMBDA) && $(LAMBDA) $(EXAMPLES) || { echo "There is no release for $* from this machine: is its Rust target installed ($(subst arm64,aarch64,$*)-unknown-linux-gnu)? ARCHES leaves it out" >&2; exit 1; }

@@ -297,12 +297,22 @@ async fn beside_a_database_of_ones_own_no_other_is_made() {
         &["sluice would be created:", "sluice-stream would be deployed after sluice, sluice-db-init"],
     );
     assert_silent_about(&said, &["sluice-database", "AWS::RDS::"]);
-    let said = operator.make(&["deploy", &given, &ca]).await.done();
-    assert_says(&said, &["sluice-db-init: CREATE_COMPLETE", "task ReplicationTask     running"]);
-    let stacks = ["sluice", "sluice-db-init", "sluice-stream", "theirs"];
+    // A database that can't be made ready stops it there; db-init's stack stays as it is, and the next deployment goes on.
+    const NOT_ADMIN: &str = "its user is the master user; DMS needs a user of its own";
+    let master = "PARAMETERS=ReplicationUsername=admin";
+    let said = operator.make(&["deploy", &given, &ca, master]).await.failed();
+    let parts = ["sluice-db-init: CREATE_FAILED after", NOT_ADMIN, "correct what is wrong, and deploy again"];
+    assert_says(&said, &parts);
+    let said = operator.make(&["deploy", &given, &ca, "PARAMETERS=ReplicationUsername=dms"]).await.done();
+    assert_says(&said, &["sluice-db-init: UPDATE_COMPLETE after", "task ReplicationTask     running"]);
+    let said = operator.make(&["deploy-db-init", master]).await.failed();
+    assert_says(&said, &["sluice-db-init: UPDATE_FAILED after", NOT_ADMIN, "deploy again"]);
+    operator.make(&["deploy-db-init", "PARAMETERS=ReplicationUsername=dms"]).await.done();
     let mut found = operator.stacks().await;
     found.sort();
-    assert_eq!(found, stacks.map(|name| format!("{name} CREATE_COMPLETE")));
+    let stacks =
+        ["sluice CREATE_COMPLETE", "sluice-db-init UPDATE_COMPLETE", "sluice-stream CREATE_COMPLETE"];
+    assert_eq!(found, [&stacks[..], &["theirs CREATE_COMPLETE"]].concat());
 
     // What was said once stays, and another database that comes later is not theirs.
     operator.make(&["deploy-database"]).await.done();

@@ -38,6 +38,12 @@ fn answer(status: &str, body: &str, has_expired: &AtomicBool) -> (StatusCode, St
              <member><ParameterKey>DeletionProtection</ParameterKey><ParameterValue>true</ParameterValue></member>\
              </Parameters></member></Stacks>"
         ),
+        // The local cloud doesn't tell a stack's role.
+        "CreateChangeSet"
+            if !body.contains("&RoleARN=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fdeployer") =>
+        {
+            panic!("no role in {body}")
+        }
         "CreateChangeSet" => format!("<Id>arn:aws:changeSet/1</Id><StackId>{ID}</StackId>"),
         "DescribeChangeSet" => "<Status>CREATE_COMPLETE</Status>".to_owned(),
         "DescribeStackEvents" => {
@@ -71,6 +77,7 @@ async fn refusal(command: &str, status: &'static str) -> String {
             ("AWS_ACCESS_KEY_ID", "nobody"),
             ("AWS_SECRET_ACCESS_KEY", "nothing"),
             ("PACKAGED", "cfn"),
+            ("ROLE_ARN", "arn:aws:iam::123456789012:role/deployer"),
             ("PARAMETERS", "VpcId=vpc-1"),
         ])
         .stdin(Stdio::null())
