@@ -47,6 +47,8 @@ impl Cloud {
             .env("PACKAGED", self.folder.path())
             .env("PARAMETERS_FILE", &file)
             .env("YES", "1")
+            // `make test` has one, for its own folder.
+            .env_remove("TEMPLATE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
