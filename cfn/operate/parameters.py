@@ -80,7 +80,9 @@ def of(settings: Settings, kind: str) -> dict[str, str]:
         absent = [
             settings.names[it.kind] for it, other in others.items() if it.anchors and not (other and other.outputs)
         ]
-        way = f"deploy {' and '.join(absent)} first (make deploy), or name them" if absent else "name them"
+        # A template of one's own may have a database of one's own.
+        ours = absent and not settings.own_template
+        way = f"deploy {' and '.join(absent)} first (make deploy), or name them" if ours else "name them"
         raise Failure(f"{name} needs {', '.join(missing)}: {way} in PARAMETERS")
     return found
 

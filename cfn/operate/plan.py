@@ -83,8 +83,6 @@ def value(of: str | dict[str, Any], stack: Stack) -> str | None:
         for parameter, said in stack.parameters.items():
             argument = argument.replace(f"${{{parameter}}}", said)
         return argument
-    if function == "Fn::Join":
-        return argument[0].join(value(part, stack) or "" for part in argument[1])
     if function == "Ref" and argument in stack.parameters:
         return stack.parameters[argument]
     # A function of the stack's own.

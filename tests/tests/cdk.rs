@@ -3,12 +3,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stage::cloud::stacks::{members, text};
-use stage::cloud::{Cloud, root};
+use stage::cloud::{Cloud, root, said};
 use stage::dms::{Arn, Pace, Refusal, StartType, TaskStatus};
 use stage::service::Service;
 use tokio::process::Command;
@@ -25,14 +24,6 @@ const MOST_LINES: usize = 20;
 
 fn source() -> PathBuf {
     root().join("cfn/examples/cdk")
-}
-
-/// What a program said, if it exited with 0; otherwise what it said as an error.
-async fn said(command: &mut Command) -> Result<String, String> {
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
-    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
-    let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
-    if output.status.success() { Ok(said) } else { Err(said) }
 }
 
 /// What this machine lacks for CDK.

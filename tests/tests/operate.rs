@@ -308,8 +308,7 @@ async fn beside_a_database_of_ones_own_no_other_is_made() {
     let said = operator.make(&["deploy-db-init", master]).await.failed();
     assert_says(&said, &["sluice-db-init: UPDATE_FAILED after", NOT_ADMIN, "deploy again"]);
     operator.make(&["deploy-db-init", "PARAMETERS=ReplicationUsername=dms"]).await.done();
-    let mut found = operator.stacks().await;
-    found.sort();
+    let found = operator.stacks().await;
     let stacks =
         ["sluice CREATE_COMPLETE", "sluice-db-init UPDATE_COMPLETE", "sluice-stream CREATE_COMPLETE"];
     assert_eq!(found, [&stacks[..], &["theirs CREATE_COMPLETE"]].concat());
@@ -321,7 +320,6 @@ async fn beside_a_database_of_ones_own_no_other_is_made() {
     let stream = operator.cloud.outputs("sluice-stream").await.unwrap();
     assert_eq!(stream["SecurityGroupIds"], theirs["SecurityGroupIds"]);
     operator.make(&["destroy", "YES=1"]).await.done();
-    let mut found = operator.stacks().await;
-    found.sort();
+    let found = operator.stacks().await;
     assert_eq!(found, ["sluice-database CREATE_COMPLETE", "theirs CREATE_COMPLETE"]);
 }

@@ -79,6 +79,17 @@ pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
     Ok(tool)
 }
 
+/// What a program says on both its outputs, if it exits with 0.
+///
+/// # Errors
+/// The same, if it doesn't; or why it can't be run.
+pub async fn said(program: &mut Command) -> Result<String, String> {
+    let output = program.stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let output = output.map_err(|error| format!("{program:?}: {error}"))?;
+    let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
+    if output.status.success() { Ok(said) } else { Err(said) }
+}
+
 impl Cloud {
     /// Starts one for people who watch, with nothing in it but a bucket for the templates' artifacts.
     ///
@@ -205,9 +216,8 @@ impl Cloud {
     /// Runs the AWS command line against this cloud.
     async fn aws(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut aws = self.command(tool("aws")?);
-        let output = aws.args(arguments).output().await?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "aws {}: {said}\n{}", arguments.join(" "), self.log());
+        let failed = said(aws.args(arguments)).await.err();
+        ensure!(failed.is_none(), "aws {}: {failed:?}\n{}", arguments.join(" "), self.log());
         Ok(())
     }
 

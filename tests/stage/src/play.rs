@@ -141,7 +141,7 @@ enum Scene {
 const SCENES: [(&str, Scene); 12] = [
     ("deploy the handlers", Scene::Handlers),
     ("create the database stack", Scene::Database),
-    ("make the database ready", Scene::DbInit),
+    ("deploy db-init: the database becomes ready", Scene::DbInit),
     ("create the stream stack", Scene::Stream),
     ("deploy the examples: a consumer, a row writer", Scene::Examples),
     ("write rows from now on", Scene::Rows),

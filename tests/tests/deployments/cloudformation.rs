@@ -143,7 +143,7 @@ impl CloudFormation {
                             "a failed update that was rolled back later"
                         });
                         self.operation_begins().await;
-                        self.world.may("the rollback begins, or goes on").await;
+                        self.world.asks_leave("the rollback begins, or goes on").await;
                         if stuck {
                             self.prepare_to_continue().await;
                         }

@@ -12,7 +12,7 @@ use crate::world::World;
 impl World {
     /// Makes a resource, and waits until it is there.
     pub(crate) async fn make(&self, name: &str, serial: u32, resource: &Resource) -> Result<Arn, String> {
-        self.may("a resource is made").await;
+        self.asks_leave("a resource is made").await;
         let identifier = format!("{}-{serial}", name.to_lowercase());
         let (operation, kind, mut input) = match &resource.kind {
             Kind::Source | Kind::Target => {
@@ -77,7 +77,7 @@ impl World {
         action: Action,
         hasty: bool,
     ) -> Result<(), String> {
-        self.may("a resource changes").await;
+        self.asks_leave("a resource changes").await;
         let tags = json!([{ "Key": "team", "Value": resource.tags.to_string() }]);
         let tagging = json!({ "ResourceArn": arn.as_str(), "Tags": tags });
         self.call("AddTagsToResource", &tagging).await.map_err(|refusal| refusal.to_string())?;

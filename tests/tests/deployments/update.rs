@@ -34,7 +34,7 @@ pub(crate) struct Undo {
 impl CloudFormation {
     pub(crate) async fn update(&mut self, update: &Update) {
         self.operation_begins().await;
-        self.world.may("an update begins").await;
+        self.world.asks_leave("an update begins").await;
         let (new, conditional) = self.current.edited(&update.edits, &mut self.serial);
         let rollback_disabled = update.rollback_disabled || self.undo.is_some();
         self.world.note(format!(

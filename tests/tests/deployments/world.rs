@@ -214,8 +214,8 @@ impl World {
         text
     }
 
-    /// CloudFormation does this, as soon as it may.
-    pub(crate) async fn may(&self, what: &str) {
+    /// CloudFormation waits until it may do this.
+    pub(crate) async fn asks_leave(&self, what: &str) {
         self.gate.leave(CLOUDFORMATION, what).await;
         self.hears(what);
     }

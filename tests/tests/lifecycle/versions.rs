@@ -3,12 +3,20 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use stage::cloud::Cloud;
 use stage::cloud::stacks::{Failure, Watch};
 use stage::dms::{StartType, TaskStatus};
 use stage::play::{architecture, mappings};
 
 use crate::shared::alone;
-use crate::stream::Stream;
+use crate::stream::{REFUSED, Stream};
+
+/// Deploys the handlers, as a stack of this name, with a parameter. The status in which it ended.
+async fn handlers(cloud: &Cloud, stack: &str, (name, value): (&'static str, &str)) -> String {
+    let template = cloud.package("handlers.yaml").await.unwrap();
+    let parameters = BTreeMap::from([("Architecture", architecture()), (name, value.to_owned())]);
+    cloud.deploy(stack, &template, &parameters, &mut Watch::default(), &mut |_| {}).await.unwrap()
+}
 
 #[test]
 fn a_task_that_one_version_of_the_handlers_has_paused_is_resumed_by_the_next() {
@@ -33,9 +41,9 @@ fn a_task_that_one_version_of_the_handlers_has_paused_is_resumed_by_the_next() {
             let deployed = cloud.deploy("sluice", &template, &parameters, &mut watch, &mut show);
             (mark, deployed.await.unwrap())
         };
-        let (ended, (mark, handlers)) =
+        let (ended, (mark, replaced)) =
             tokio::join!(stream.execute(&change_set, Failure::RollsBack), renewed);
-        assert_eq!([ended, handlers], ["UPDATE_COMPLETE", "UPDATE_COMPLETE"]);
+        assert_eq!([ended, replaced], ["UPDATE_COMPLETE", "UPDATE_COMPLETE"]);
         stream.runs(&task).await;
         assert_eq!(dms.runs(&task).last().unwrap().start_type, StartType::Resume);
         let (_, whose) = mark.expect("no mark on a task that stops");
@@ -48,5 +56,31 @@ fn a_task_that_one_version_of_the_handlers_has_paused_is_resumed_by_the_next() {
         let after = stream.processes("sluice-dms-pre");
         assert!(!after.is_empty() && before.is_disjoint(&after), "{before:?} {after:?}");
         stream.delete().await;
+    });
+}
+
+#[test]
+fn two_versions_stand_side_by_side_and_each_serves_its_own_stacks_alone() {
+    alone(async |stage| {
+        assert_eq!(handlers(&stage.cloud, "sluice", ("StackNames", "old-*")).await, "UPDATE_COMPLETE");
+        assert_eq!(handlers(&stage.cloud, "next", ("StackNames", "new-*")).await, "CREATE_COMPLETE");
+        for (name, handlers) in [("old-stream", "sluice"), ("new-stream", "next")] {
+            let mut stream = Stream::new(stage, name);
+            stream.give([("HandlersStackName", handlers.to_owned())].into());
+            assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+            let task = stream.task("ReplicationTask").await;
+            *stream.property("ReplicationTask", "TableMappings") = json!(REFUSED);
+            assert_eq!(stream.deploy().await, "UPDATE_ROLLBACK_COMPLETE");
+            stream.runs(&task).await;
+            let runs = stage.cloud.dms.runs(&task);
+            let types: Vec<_> = runs.iter().map(|run| run.start_type).collect();
+            assert_eq!(types, [StartType::Start, StartType::Resume], "{name}");
+            stream.delete().await;
+        }
+        // Of a stack that they don't serve, they may read nothing, and so they stop nothing.
+        let mut stream = Stream::new(stage, "unserved");
+        assert_eq!(stream.deploy().await, "ROLLBACK_COMPLETE");
+        let reason = stream.reason("DmsPre", "CREATE_FAILED");
+        assert!(reason.contains("AccessDenied") && reason.contains("DescribeStacks"), "{reason}");
     });
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use stage::cloud::{BUCKET, Cloud, root, tool};
+use stage::cloud::{BUCKET, Cloud, root, said, tool};
 use stage::dms::{Arn, Pace, TaskStatus};
 use stage::lambda;
 
@@ -33,16 +33,10 @@ async fn the_readme_s_plain_commands_deploy_a_stream_that_runs() {
     // The database here has a certificate of the local cloud's own authority.
     replaced("DatabaseName=app", "DatabaseName=app \"SslCa=$(<\"$CA\")\"");
     let bin = tool("aws").unwrap().parent().unwrap().to_owned();
-    let output = cloud
-        .command("/bin/bash")
-        .args(["-euo", "pipefail", "-c", &commands])
-        .current_dir(folder.path())
-        .env("CA", cloud.ca_file().unwrap())
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
-        .output();
-    let output = output.await.unwrap();
-    let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
-    assert!(output.status.success(), "{said}\n{}", cloud.log());
+    let mut bash = cloud.command("/bin/bash");
+    bash.args(["-euo", "pipefail", "-c", &commands]).current_dir(folder.path());
+    bash.env("CA", cloud.ca_file().unwrap()).env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    said(&mut bash).await.unwrap_or_else(|failed| panic!("{failed}\n{}", cloud.log()));
 
     for stack in ["sluice", "sluice-database", "sluice-db-init", "sluice-stream"] {
         assert_eq!(cloud.status(stack).await.unwrap(), "CREATE_COMPLETE");

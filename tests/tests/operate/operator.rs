@@ -1,11 +1,12 @@
 //! Somebody who calls `make`, and what it says.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stage::cloud::stacks::{Sight, Watch, members, text};
-use stage::cloud::{BUCKET, Cloud, root, tool};
+use stage::cloud::{BUCKET, Cloud, root, said, tool};
 use stage::dms::Pace;
 use stage::dms::{Arn, TaskStatus};
 use tempfile::TempDir;
@@ -109,9 +110,7 @@ impl Operator {
 
     async fn aws(&self, arguments: &[&str]) {
         let mut aws = self.cloud.command(tool("aws").unwrap());
-        let output = aws.args(arguments).output().await.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
+        said(aws.args(arguments)).await.unwrap();
     }
 
     /// Tells CloudWatch how far a task is behind, as DMS does.
@@ -149,11 +148,12 @@ impl Operator {
         .await;
     }
 
-    /// The statuses of all stacks there are.
+    /// The names and statuses of all stacks there are, in order.
     pub(crate) async fn stacks(&self) -> Vec<String> {
         let found = self.cloud.cloudformation.ask("DescribeStacks", &[]).await.unwrap();
         let stacks = members(&found["Stacks"]);
-        stacks.map(|it| format!("{} {}", text(&it["StackName"]), text(&it["StackStatus"]))).collect()
+        let stacks = stacks.map(|it| format!("{} {}", text(&it["StackName"]), text(&it["StackStatus"])));
+        stacks.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Demands that a function has written this to its log.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::http::StatusCode;
-use stage::cloud::{root, tool};
+use stage::cloud::{root, said, tool};
 use stage::http::Server;
 use tokio::process::Command;
 
@@ -141,13 +141,10 @@ except failure.Failure as refused:
         ("{'A': 'running', 'B': 'running'}", "{'A': 'stopped', 'B': 'running'}", "A ran before"),
         ("{'B': 'running', 'A': 'running'}", "{'A': 'failed', 'B': 'stopped'}", "A, B ran before"),
     ] {
-        let output = Command::new(tool("python").unwrap())
-            .args(["-B", "-c", PROGRAM, before, now])
-            .env("PYTHONPATH", root().join("cfn/operate"))
-            .output();
-        let output = output.await.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.success(), refused.is_empty(), "{before} {now}: {said}");
-        assert_says(&said, &[refused]);
+        let mut python = Command::new(tool("python").unwrap());
+        python.args(["-B", "-c", PROGRAM, before, now]).env("PYTHONPATH", root().join("cfn/operate"));
+        let said = said(&mut python).await;
+        assert_eq!(said.is_ok(), refused.is_empty(), "{before} {now}: {said:?}");
+        assert_says(&said.unwrap_or_else(|refusal| refusal), &[refused]);
     }
 }
