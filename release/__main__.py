@@ -34,12 +34,13 @@ FILES = (
     "cfn/examples/cdk/*.json",
     "cfn/examples/cdk/*.ts",
     "cfn/operate/*.py",
+    "cfn/operate/*.yaml",
     "cfn/operate/requirements.txt",
     "docs/*.md",
     "docs/*.svg",
 )
 
-# The numbers of the processors in an ELF file's header.
+# The numbers of the processors in an ELF file's header. (assumption: arm64)
 MACHINES = {"x86_64": 62, "arm64": 183}
 
 # The parameter of a template that says which processor its functions run on, up to its default.

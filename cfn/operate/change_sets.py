@@ -1,4 +1,4 @@
-"""Change sets: made, read, and taken back."""
+"""Change sets: made, read, and taken back. (assumption: validation-findings)"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from failure import Failure
 from settings import Settings
 from stacks import Stack
 
-# How CloudFormation says that there is nothing to do.
+# How CloudFormation says that there is nothing to do. (assumption: no-changes-words)
 UNCHANGED = ("The submitted information didn't contain changes", "No updates are to be performed")
 
 # What CloudFormation refuses to update.

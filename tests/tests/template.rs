@@ -2,6 +2,8 @@
 
 #[path = "template/archive.rs"]
 mod archive;
+#[path = "template/assumptions.rs"]
+mod assumptions;
 #[path = "template/custom_resources.rs"]
 mod custom_resources;
 #[path = "template/database.rs"]

@@ -6,6 +6,7 @@
 //! # What is read
 //! - `AWS_REGION`, or `AWS_DEFAULT_REGION`
 //! - `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, when the first call is signed
+//!   (assumption: credentials-in-environment)
 //! - `AWS_ENDPOINT_URL_…` of a service, or else `AWS_ENDPOINT_URL`
 //! - `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`: `true`, or nothing
 

@@ -54,6 +54,7 @@ pub(crate) struct Schedule {
     /// When a handler that is still at work is dropped.
     pub(crate) cut: Deadline,
     /// When the process may be killed; the answer is under way before.
+    /// (assumption: process-lives-to-deadline)
     pub(crate) end: Deadline,
 }
 

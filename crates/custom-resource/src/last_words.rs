@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 /// How an invocation ended, by the record that Lambda sends to the function's `OnFailure` destination. All of it is read
-/// leniently: what is missing is left out.
+/// leniently: what is missing is left out. (assumption: every-end-is-an-error)
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ending {
     /// `RetriesExhausted`, `EventAgeExceeded`, or a newer one.

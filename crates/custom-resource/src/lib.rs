@@ -40,7 +40,7 @@
 //!
 //! # Caveats
 //! - CloudFormation delivers at least once: a handler is called again for a request it has finished, and has to be
-//!   idempotent.
+//!   idempotent. (assumption: requests-may-repeat)
 //! - A handler isn't told which of two requests is the newer one: a duplicate of an Update that comes after the next
 //!   Update undoes it. Lambda holds an event for five minutes at most in the templates.
 //! - A Create whose handler could not be constructed says that nothing was made. If a duplicate of it could be served,

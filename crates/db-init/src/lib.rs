@@ -61,7 +61,7 @@ use readiness::NotReady;
 use secret::{Credentials, Secrets, SecretsManager};
 use user::ReplicationUser;
 
-/// How long a server may take to come up, at most.
+/// How long a server may take to come up, at most. (assumption: new-cluster-refuses)
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What waiting for a server leaves of the time.

@@ -108,6 +108,7 @@ impl Session {
     }
 
     /// Makes the server keep its binlogs for this long, and reads back that it does.
+    /// (assumption: retention-procedures)
     pub(crate) async fn keep_binlogs(&mut self, hours: RetentionHours) -> Result<()> {
         let hours = hours.get();
         self.conn

@@ -99,6 +99,7 @@ impl Grant {
 }
 
 /// What CDC needs, and no more: to read the binlog, to ask where it is, and to read the database.
+/// (assumption: grants-for-cdc)
 ///
 /// # Errors
 /// If the database has a name that no GRANT can spell.

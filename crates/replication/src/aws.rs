@@ -66,6 +66,7 @@ pub(crate) fn is_throttling(code: &str) -> bool {
 }
 
 /// A date to the millisecond. DMS writes it as a binary fraction, which is a little more or less than what was meant.
+/// (assumption: dates-as-fractions)
 pub(crate) fn moment(date: Option<DateTime>) -> Option<SystemTime> {
     let ms = (date?.as_secs_f64() * 1_000.0).round();
     UNIX_EPOCH.checked_add(Duration::from_millis(ms as u64))

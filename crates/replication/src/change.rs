@@ -12,6 +12,7 @@ use crate::task::{MigrationType, Source, Task};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ResourceChange {
     /// `Add`, `Modify`, `Remove`, `Import`, `Dynamic`, or a newer one; `Retain` for a removal from the template alone.
+    /// (assumption: policy-action-tells-retained)
     pub action: String,
     /// The name in the template.
     pub logical_id: String,
@@ -116,13 +117,14 @@ impl ResourceChange {
         let tags_only = |Detail { scope, name, .. }: &Detail| {
             HARMLESS.contains(&scope.as_str()) || name.as_deref() == Some("Tags")
         };
-        // What takes the ARN of a changed resource is listed as changed, though the value stays. CDK takes ARNs everywhere.
+        // What takes the ARN of a changed resource is listed as changed, though the value stays. CDK takes ARNs
+        // everywhere. (assumption: arn-change-has-its-cause)
         let same_arn = |detail: &Detail| {
             detail
                 .arn_of()
                 .is_some_and(|name| all.iter().any(|it| it.logical_id == name && it.keeps_its_arn()))
         };
-        // A change that doesn't say what it is may be any.
+        // A change that doesn't say what it is may be any. (assumption: change-says-its-scope)
         let by_scope =
             !self.scope.is_empty() && self.scope.iter().all(|scope| HARMLESS.contains(&scope.as_str()));
         let by_details =

@@ -19,6 +19,7 @@ pub(crate) struct StackStatus(pub(crate) String);
 
 impl StackStatus {
     /// Whether an operation of the stack is under way, its cleanup included.
+    /// (assumption: stack-event-after-status)
     pub(crate) fn is_in_progress(&self) -> bool {
         self.0.ends_with("_IN_PROGRESS")
     }
@@ -29,6 +30,7 @@ impl StackStatus {
     }
 
     /// Whether all of the stack goes: it is being deleted, or its creation is being undone.
+    /// (assumption: status-tells-why-delete)
     pub(crate) fn is_going(&self) -> bool {
         matches!(self.0.as_str(), "DELETE_IN_PROGRESS" | "ROLLBACK_IN_PROGRESS")
     }
@@ -52,8 +54,10 @@ pub(crate) struct Stack {
     pub(crate) id: String,
     pub(crate) status: StackStatus,
     /// The change set that it was last created or updated by, if one is known.
+    /// (assumption: stack-names-change-set)
     pub(crate) change_set: Option<String>,
     /// When its last update began; of a stack that was never updated, its creation.
+    /// (assumption: last-updated-time)
     pub(crate) began: Option<SystemTime>,
 }
 
@@ -181,7 +185,7 @@ impl CloudFormation {
     }
 
     /// What a change set changes, page by page; or why that can't be told. One that is only planned is believed whatever
-    /// its execution status is, and so is a nested stack's with its parent's.
+    /// its execution status is, and so is a nested stack's with its parent's. (assumption: execution-status)
     async fn changes(
         &self,
         change_set: &str,

@@ -10,7 +10,7 @@ use crate::look::{Predecessor, Replacement, StackTask};
 use crate::succession::Begin;
 use crate::task::{State, Task};
 
-/// For how long after a start or a stop DMS may still report the status before it.
+/// For how long after a start or a stop DMS may still report the status before it. (assumption: statuses-lag)
 pub const LAG: Duration = Duration::from_secs(30);
 
 /// When a decision is made.
@@ -84,7 +84,7 @@ pub enum Witness {
 /// How to start a task.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Start {
-    /// `start-replication`: the first run of a task.
+    /// `start-replication`: the first run of a task. (assumption: start-types)
     First,
     /// `start-replication` from a position, as `CdcStartPosition` takes it.
     At(String),

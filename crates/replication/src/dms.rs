@@ -106,6 +106,7 @@ impl Dms {
                 Ok(answer) => {
                     for tag in answer.tag_list.unwrap_or_default() {
                         // A tag may come without an ARN where one task was asked about.
+                        // (assumption: list-tags-by-arn-list)
                         let arn = tag.resource_arn.map(Arn::new).or_else(|| match part {
                             [one] => Some(one.clone()),
                             _ => None,
@@ -151,6 +152,7 @@ impl Dms {
     }
 
     /// Puts a mark on a task. Its value tells people whose it is, and of which version.
+    /// (assumption: invocation-keeps-its-code)
     pub(crate) async fn mark(&self, task: &Arn, mark: &Mark) -> Sent {
         let tag = Tag::builder().key(mark.key()).value(WHOSE).build();
         sent(self.sends.add_tags_to_resource().resource_arn(task.as_str()).tags(tag).send().await)

@@ -12,7 +12,7 @@ enum Sign {
 
 use Sign::{Error, Words};
 
-/// The signs by which a failure is known, and what helps.
+/// The signs by which a failure is known, and what helps. (assumption: refusal-words)
 const HINTS: [(Sign, &str); 6] = [
     (
         Error(1236),

@@ -27,6 +27,7 @@ pub struct StackTask {
     /// How many tags it has, the marks included.
     pub tags: usize,
     /// Whether the stack's last operation on it was an update, which may have replaced it.
+    /// (assumption: resource-status-tells-replacement)
     pub updated: bool,
 }
 
@@ -88,6 +89,7 @@ pub(crate) async fn all(cloudformation: &CloudFormation, dms: &Dms, stack_id: &s
 
 impl Sight {
     /// Whether CloudFormation's last request to DmsPost has not been answered with success: it may be at work still.
+    /// (assumption: resource-status-follows-request)
     pub(crate) fn post_is_unfinished(&self) -> bool {
         post_is(&self.resources, |status| !status.ends_with("_COMPLETE"))
     }
@@ -234,8 +236,9 @@ fn status_of<'a>(resources: &'a [Resource], logical_id: &str) -> &'a str {
     found.map_or("", |it| &it.status)
 }
 
-/// The tasks among a stack's resources with their marks, in the order of their names in the template. A task that DMS
-/// doesn't know any more is left out, with a line in the log.
+/// The tasks among a stack's resources with their marks, in the order of their names in the template.
+/// (assumption: resources-listed-in-rollback) A task that DMS doesn't know any more is left out, with a line
+/// in the log.
 pub(crate) async fn tasks(resources: &[Resource], dms: &Dms) -> anyhow::Result<Vec<StackTask>> {
     let mut resources: Vec<(&Resource, Arn)> =
         resources.iter().filter_map(|it| Some((it, task(it)?))).collect();
@@ -273,7 +276,7 @@ fn task(resource: &Resource) -> Option<Arn> {
 }
 
 /// The tasks that this change has put in the place of others, by their names in the template. The others still exist,
-/// stopped, until the stack's clean-up.
+/// stopped, until the stack's clean-up. (assumption: replacement-beside-original)
 pub(crate) async fn replacements(
     dms: &Dms,
     change: &Change,

@@ -1,4 +1,5 @@
 //! What tells that a resting task is to run again: the mark on the task, and what DmsPre hands to DmsPost.
+//! (assumption: tags-survive-update)
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -72,6 +73,7 @@ impl Revision {
 
     /// Whether it says that this task was paused, in an operation that began then. In a rollback CloudFormation may hand
     /// over the revision of an earlier deployment, which says nothing about this one.
+    /// (assumption: revision-in-rollback)
     pub fn tells(&self, task: &Arn, began: Option<SystemTime>) -> bool {
         began.is_none_or(|began| began <= self.at) && self.paused.contains(&sum(task))
     }

@@ -7,11 +7,12 @@ use crate::decide::LAG;
 use crate::look::{POST, PRE};
 use crate::task::{State, Task};
 
-/// When the last operation on a stack paused tasks, as its events tell.
+/// When the last operation on a stack paused tasks, as its events tell. (assumption: events-tell-times)
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Pauses {
     /// From when to when it may have stopped what it touched: from the beginning of a way, there or back, to DmsPre's end
     /// in it. DMS may move a task's dates when CloudFormation modifies it, which comes after that.
+    /// (assumption: stop-date)
     touched: Vec<(SystemTime, SystemTime)>,
     /// From when to when anything may have stopped, as the operation brought DmsPost into the stack: the handlers that it
     /// replaces may have stopped tasks on their way out.

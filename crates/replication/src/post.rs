@@ -28,7 +28,7 @@ use crate::task::State;
 ///   if only the resource goes.
 /// - An EventBridge event about the stack's status resumes what is still paused. When a task's own update fails,
 ///   CloudFormation never calls this resource, and nothing else would. The stack need not have this resource any more: an
-///   update that brought it and failed takes it away.
+///   update that brought it and failed takes it away. (assumption: adoption-rollback-order)
 ///
 /// # Guarantees
 /// - What was paused is told by the mark on the task; by DmsPre's `Revision`, which comes as `After`; and in healing by DMS's
@@ -53,7 +53,7 @@ pub struct DmsPostProperties {
     pub after: String,
 }
 
-/// The detail of `CloudFormation Stack Status Change`.
+/// The detail of `CloudFormation Stack Status Change`. (assumption: event-names-stack-arn)
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct StatusChange {
@@ -189,6 +189,7 @@ impl DmsPost {
 }
 
 /// Whether the stack keeps a task. What it loses, CloudFormation deletes after us, and can't while it runs.
+/// (assumption: running-task-not-deleted)
 fn stays(it: &StackTask, change: &Change, undoing: bool) -> bool {
     let before = change.predecessor(&it.logical_id);
     let is_replacement = before.is_some_and(|before| before != it.task.arn.as_str());

@@ -101,8 +101,9 @@ impl DmsPre {
                 let touch = sight.change.touches(&it.logical_id, &it.task, undoing);
                 let touch = touch.filter(|_| !nothing_changed);
                 let replacement = replacements.remove(&it.logical_id);
-                // CloudFormation may have given up on DmsPost before it answered. Healing of an earlier deployment isn't
-                // over as long as the mark of that one is on. What this request itself has paused, nobody starts.
+                // CloudFormation may have given up on DmsPost before it answered.
+                // (assumption: abandoned-call-goes-on) Healing of an earlier deployment isn't over as long as
+                // the mark of that one is on. What this request itself has paused, nobody starts.
                 let contested = match it.marks.iter().any(|other| *other != mark) {
                     true => post_is_unfinished || !undoing,
                     false => post_is_unfinished && it.marks.is_empty(),
@@ -130,12 +131,14 @@ impl DmsPre {
     }
 
     /// Whether the update that is being undone failed in DmsPre, before which nothing of DMS changes.
+    /// (assumption: failed-pre-changed-nothing)
     async fn failed_before_any_change(&self, stack_id: &str) -> anyhow::Result<bool> {
         let events = self.cloudformation.events(stack_id).await?;
         let is_on_its_way = |it: &&Event| !it.is_about_the_stack || it.begins();
         let failed = |it: &Event| it.resource_type == PRE && it.status.ends_with("_FAILED");
         let has_failed = events.iter().rev().take_while(is_on_its_way).any(failed);
         // A rollback that somebody has asked for later may undo more than the last update.
+        // (assumption: rollback-undoes-last-change-set)
         let then = events.iter().rev().find(|it| !is_on_its_way(it));
         let is_undone_at_once = then.is_some_and(|it| it.status.ends_with("ROLLBACK_IN_PROGRESS"));
         // What is in a nested stack has its events there.

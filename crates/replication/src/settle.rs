@@ -20,6 +20,7 @@ use crate::mark::Mark;
 use crate::task::{Arn, Task};
 
 /// How many calls to DMS are under way at once; its rate is a bucket of 200 that refills with 8 a second.
+/// (assumption: api-throttling)
 pub(crate) const CONCURRENCY: usize = 8;
 
 /// Between two polls.
@@ -28,7 +29,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// Between two lines in the log that say how far things are.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// How many tags DMS allows a resource.
+/// How many tags DMS allows a resource. (assumption: tags-at-once)
 const TAGS: usize = 10;
 
 /// What tasks are stopped or started for.

@@ -34,7 +34,7 @@ pub enum Begin {
 }
 
 impl Successor {
-    /// Whether it loads everything, as far as is known.
+    /// Whether it loads everything, as far as is known. (assumption: migration-type-replaces)
     pub fn loads(&self) -> bool {
         self.migration_type.as_ref().is_some_and(|it| *it != MigrationType::Cdc)
     }
@@ -84,7 +84,8 @@ impl fmt::Display for Begin {
 }
 
 /// What one task's checkpoint is worth to another task. (DMS's user guide: "Performing replication starting from a CDC
-/// start point", and `SlotName` of the API's `PostgreSQLSettings`; assumption: engine-positions)
+/// start point", and `SlotName` of the API's `PostgreSQLSettings`)
+/// (assumption: engine-positions) (assumption: checkpoint-crosses-tasks)
 enum Carries {
     /// The log is the database's, and any task can read it from there.
     Well,

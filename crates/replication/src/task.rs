@@ -32,6 +32,7 @@ impl fmt::Display for Arn {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
     /// Made, and never run; DMS also calls a task `ready` that was modified before its first run ended.
+    /// (assumption: modify-shows-in-status)
     Ready,
     /// Connecting; it can't be stopped yet.
     Starting,
@@ -44,6 +45,7 @@ pub enum State {
     /// Ended by an error. It can be modified and resumed.
     Failed,
     /// Being made, changed, tested or moved, or in a status that this version does not know.
+    /// (assumption: express-mode)
     InTransit,
     /// Being deleted.
     Deleting,
@@ -75,7 +77,8 @@ impl State {
     }
 }
 
-/// DMS's reasons for a stop after which nothing is left to do. (API reference, `StopReason`)
+/// DMS's reasons for a stop after which nothing is left to do. (assumption: finished-reasons) (API reference,
+/// `StopReason`)
 pub const FINISHED: [&str; 6] = [
     "FULL_LOAD_ONLY_FINISHED",
     "STOPPED_AFTER_FULL_LOAD",
@@ -165,10 +168,10 @@ pub struct Task {
     pub stopped_at: Option<SystemTime>,
     /// The message of its last failure.
     pub last_failure: Option<String>,
-    /// The position that it was made or modified with (`CdcStartPosition`).
+    /// The position that it was made or modified with (`CdcStartPosition`). (assumption: own-position)
     pub own_position: Option<String>,
     /// The position up to which it has read, in DMS's own encoding. DMS shows it while the task rests, and loses it with
-    /// the task.
+    /// the task. (assumption: checkpoint-readable-at-rest)
     pub checkpoint: Option<String>,
 }
 

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::document::{Resource, TEMPLATES, Template, list, root, source, text};
 
-const PAGE: &str = "docs/templates.md";
 const EXAMPLE: &str = "cfn/examples/own-template.yaml";
 
 const HEAD: &str = "\
@@ -80,11 +79,15 @@ fn chapter(name: &str) -> String {
 #[test]
 fn every_parameter_and_output_is_in_the_docs() {
     let page: String = TEMPLATES.map(chapter).concat();
-    let page = format!("{HEAD}{page}");
+    is_written("docs/templates.md", &format!("{HEAD}{page}"));
+}
+
+/// Checks a page that is written from something else, or writes it where that is asked for.
+pub(super) fn is_written(name: &str, page: &str) {
     if std::env::var_os("SLUICE_WRITE_DOCS").is_some() {
-        std::fs::write(root().join(PAGE), &page).unwrap();
+        std::fs::write(root().join(name), page).unwrap();
     }
-    assert!(source(PAGE) == page, "{PAGE} is out of date; SLUICE_WRITE_DOCS=1 writes it anew:\n{page}");
+    assert!(source(name) == page, "{name} is out of date; SLUICE_WRITE_DOCS=1 writes it anew:\n{page}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::secret::Credentials;
 const PORT: u16 = 3306;
 
 /// Amazon's certificate authorities for RDS. The public web roots don't sign RDS's certificates.
+/// (assumption: rds-authorities)
 const RDS_BUNDLE: &str = include_str!("../../data/rds-global-bundle.pem");
 
 /// A server, and how to get in.

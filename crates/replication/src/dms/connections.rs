@@ -1,4 +1,4 @@
-//! The connection tests that DMS wants before it starts a task.
+//! The connection tests that DMS wants before it starts a task. (assumption: connection-tests)
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
