@@ -1,4 +1,4 @@
-"""Change sets: made, read, and taken back. (assumption: validation-findings)"""
+"""Change sets: made (assumption: validation-findings), read, and taken back."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
