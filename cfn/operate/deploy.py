@@ -15,6 +15,10 @@ from stacks import Stack, resources
 # A rollback undoes no migration, and would call DbInit on the database that has the new ones.
 WITHOUT_ROLLBACK = {"db-init"}
 
+# What may be deployed in express mode. The functions and the database of the other stacks are used by the next one at
+# once, so they have to be ready. What the stream's stack offers is ready when its tasks run.
+EXPRESS = {"stream", "archive", "examples"}
+
 # For how long a task may take to run that healing resumes after a deployment.
 PATIENCE_S = 300
 
@@ -22,7 +26,8 @@ PATIENCE_S = 300
 def change_set(settings: Settings, kind: str) -> ChangeSet | None:
     """The change set that brings a stack there; None if it is there."""
     told = parameters.of(settings, kind)
-    return ChangeSet.create(settings.names[kind], settings.template(kind), told, settings)
+    express = settings.express and kind in EXPRESS
+    return ChangeSet.create(settings.names[kind], settings.template(kind), told, settings, express=express)
 
 
 def run(settings: Settings, kind: str) -> None:
@@ -32,6 +37,11 @@ def run(settings: Settings, kind: str) -> None:
     if change is None:
         print(f"{name}: nothing to change")
         return
+    try:
+        check_replacements(name, change)
+    except Failure:
+        change.discard()
+        raise
     tasks = states(change.stack_id)
     before = events.newest(change.stack_id)
     change.execute(rolls_back=kind not in WITHOUT_ROLLBACK)
@@ -40,6 +50,16 @@ def run(settings: Settings, kind: str) -> None:
     for output, value in sorted(stack.outputs.items() if stack else ()):
         print(f"  {output:<24} {value}")
     tell_tasks(change.stack_id, tasks)
+
+
+def check_replacements(name: str, change: ChangeSet) -> None:
+    """Failure if CloudFormation would refuse a change half-way: what isn't rolled back is not replaced either."""
+    replaced = [it.name for it in change.changes() if it.how == "replaced"] if change.is_express else []
+    if replaced:
+        raise Failure(
+            f"{name}: EXPRESS=1 is without rollback, and without rollback CloudFormation replaces nothing. This would "
+            f"replace {', '.join(replaced)}: deploy it without EXPRESS"
+        )
 
 
 def needed(settings: Settings) -> Iterator[str]:

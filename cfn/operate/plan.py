@@ -26,12 +26,13 @@ def run(settings: Settings, kind: str) -> None:
     try:
         changes = list(change_set.changes())
         verb = "updated" if stack and not stack.is_draft else "created"
-        print(f"{name} would be {verb}:")
+        print(f"{name} would be {verb}{' in express mode' if change_set.is_express else ''}:")
         for change in changes:
             print(f"  {words(change)}")
         if any(change.type.startswith(("AWS::DMS::", PRE)) for change in changes):
             for line in tasks(change_set, stack if verb == "updated" else None, changes):
                 print(f"  {line}")
+        deploy.check_replacements(name, change_set)
     finally:
         change_set.discard()
 

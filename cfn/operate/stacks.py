@@ -21,6 +21,8 @@ class Stack:
     parameters: dict[str, str]
     outputs: dict[str, str]
     exports: tuple[str, ...]
+    is_express: bool
+    """Whether it was deployed last in express mode."""
 
     @classmethod
     def find(cls, name: str) -> "Stack | None":
@@ -43,6 +45,7 @@ class Stack:
             parameters={it["ParameterKey"]: it["ParameterValue"] for it in found.get("Parameters", [])},
             outputs={it["OutputKey"]: it["OutputValue"] for it in found.get("Outputs", [])},
             exports=tuple(it["ExportName"] for it in found.get("Outputs", []) if "ExportName" in it),
+            is_express=found.get("DeploymentConfig", {}).get("Mode") == "EXPRESS",
         )
 
     @property
@@ -54,6 +57,11 @@ class Stack:
     def is_busy(self) -> bool:
         """Whether an operation is under way that has to end before another one can begin."""
         return self.status.endswith("_IN_PROGRESS") and not self.is_draft
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether an operation without rollback failed: until another one succeeds, each has to be without rollback."""
+        return self.status in {"CREATE_FAILED", "UPDATE_FAILED"}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Change sets and templates, where ministack's CloudFormation knows less than AWS's.
 
 What it adds, all of it general:
-- which change set a stack was made by, and that its execution fails when the rollback begins
+- which change set a stack was made by and in which mode, and that its execution fails when the rollback begins
 - tags as a scope of their own among a resource's changes
 - which properties replace a resource, for types of which ministack does not know it
 - Fn::FindInMap in conditions
@@ -35,7 +35,7 @@ def install() -> None:
     replaces(REPLACING)
     # ministack doesn't keep which change set a stack was made by.
     _ACTION_HANDLERS["ExecuteChangeSet"] = noted(_ACTION_HANDLERS["ExecuteChangeSet"])
-    _ACTION_HANDLERS["DescribeStacks"] = with_change_set_id(handlers._describe_stacks)
+    _ACTION_HANDLERS["DescribeStacks"] = with_its_origin(handlers._describe_stacks)
     # ministack says EXECUTE_IN_PROGRESS until a rollback is over.
     wrap(stacks, "_add_event", failed_with_the_rollback)
     # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
@@ -61,16 +61,19 @@ def noted(original):
     return execute
 
 
-def with_change_set_id(original):
-    """DescribeStacks, with ChangeSetId."""
+def with_its_origin(original):
+    """DescribeStacks, with ChangeSetId and DeploymentConfig."""
     def describe(params):
         from ministack.services.cloudformation import _stacks
         status, headers, body = original(params)
         text = body.decode() if isinstance(body, bytes) else body
         for stack in _stacks.values():
+            tag = f"<StackId>{stack['StackId']}</StackId>"
             if stack.get("ChangeSetId"):
-                tag = f"<StackId>{stack['StackId']}</StackId>"
                 text = text.replace(tag, f"{tag}<ChangeSetId>{stack['ChangeSetId']}</ChangeSetId>", 1)
+            if stack.get("DeploymentConfig"):
+                config = "".join(f"<{name}>{value}</{name}>" for name, value in stack["DeploymentConfig"].items())
+                text = text.replace(tag, f"{tag}<DeploymentConfig>{config}</DeploymentConfig>", 1)
         return status, headers, text.encode() if isinstance(body, bytes) else text
     return describe
 

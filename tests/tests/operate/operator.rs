@@ -108,7 +108,8 @@ impl Operator {
         format!("PARAMETERS_FILE={}", file.display())
     }
 
-    async fn aws(&self, arguments: &[&str]) {
+    /// Runs the AWS command line.
+    pub(crate) async fn aws(&self, arguments: &[&str]) {
         let mut aws = self.cloud.command(tool("aws").unwrap());
         said(aws.args(arguments)).await.unwrap();
     }
