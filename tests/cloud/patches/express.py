@@ -2,7 +2,8 @@
 
 What it adds, all of it general:
 - DeploymentConfig of stack operations and change sets: its mode, in which a resource is done when the call that makes,
-  changes or deletes it has succeeded (a type asks `is_express`), and its rollback, which is off in that mode unless
+  changes or deletes it has succeeded (a type that waits for more asks `is_express`; the database's server is waited for
+  in either mode), and its rollback, which is off in that mode unless
   DisableRollback is false
 - what is refused after a failure in that mode: another mode, and RollbackStack
 - replacements refused where nothing is rolled back, in either mode, of types whose replacing properties are known

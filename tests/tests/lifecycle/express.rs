@@ -69,8 +69,11 @@ async fn life() {
     }
     let properties = stream.resource("ReplicationTask")["Properties"].as_object_mut();
     properties.unwrap().remove("ResourceIdentifier").unwrap();
+    // Healing, too, comes before the instance is back.
+    *stream.property("ReplicationInstance", "AllocatedStorage") = json!(75);
     *stream.property("ReplicationTask", "TableMappings") = json!(REFUSED);
     assert_eq!(stream.deploy().await, "UPDATE_FAILED");
+    stream.said("DmsPost", "is not available, its status is modifying").await;
     stream.healed("UPDATE_FAILED", &[&task]).await;
     *stream.property("ReplicationTask", "TableMappings") = json!(mappings("exam%"));
     assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");

@@ -64,7 +64,8 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     let with_sluice = std::fs::read_to_string(&packaged).unwrap();
 
     let mut before = before_sluice(&operator).await;
-    before["Resources"]["Scratch"] = json!({ "Type": "AWS::S3::Bucket", "Properties": { "BucketName": "scratch" } });
+    before["Resources"]["Scratch"] =
+        json!({ "Type": "AWS::S3::Bucket", "Properties": { "BucketName": "scratch" } });
     // What CloudFormation's validation finds is said, and of a change set that fails for it nothing is left.
     let stacks = operator.stacks().await;
     let mut mistaken = before.clone();
@@ -131,7 +132,10 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     }
     edited("TableMappings", r#"{"rules": []}"#);
     let said = operator.make(&["deploy-stream", &template, "EXPRESS=1"]).await.failed();
-    assert_says(&said, &["sluice-stream: UPDATE_FAILED after", "first failure: OrdersTask: Error in mapping"]);
+    assert_says(
+        &said,
+        &["sluice-stream: UPDATE_FAILED after", "first failure: OrdersTask: Error in mapping"],
+    );
     operator.runs(&orders).await;
     std::fs::write(&packaged, with_sluice).unwrap();
     let said = operator.make(&["deploy-stream", &template]).await.failed();

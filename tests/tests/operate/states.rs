@@ -126,7 +126,10 @@ async fn whoever_loses_sight_of_a_deployment_is_told_that_it_goes_on() {
     let parts = ["The security token is expired", "goes on: `make status`"];
     assert_says(&said, &parts);
     // Nor does a deployment depend on what whoever makes it may not read.
-    assert_says(&said, &["validation found can't be read (cloudformation:DescribeEvents): ", "no such permission"]);
+    assert_says(
+        &said,
+        &["validation found can't be read (cloudformation:DescribeEvents): ", "no such permission"],
+    );
 }
 
 #[tokio::test]
