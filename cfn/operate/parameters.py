@@ -114,6 +114,9 @@ def of(settings: Settings, kind: str) -> Parameters:
             )
     # What comes into being later is not what it was made from.
     now = Ties(now.own, frozenset(filter(Stack.find, now.follows)))
+    if stack and stack.is_stuck:
+        # A rollback leads to what was before the first failure.
+        before = noted(stack, undone=True) or before
     return Parameters(found, now.description(before))
 
 
@@ -157,11 +160,11 @@ def outputs(settings: Settings, sources: Iterable[Source]) -> dict[str, tuple[st
     return found
 
 
-def noted(stack: Stack) -> Ties | None:
+def noted(stack: Stack, *, undone: bool = False) -> Ties | None:
     """What the change set notes that a stack was deployed by. None if other means deployed it."""
     try:
         said = json.loads(description(stack.change_set))
-        said = said.get("before", said) if "ROLLBACK" in stack.status else said
+        said = said.get("before", said) if undone or "ROLLBACK" in stack.status else said
         return Ties(frozenset(said["own"]), frozenset(said["from"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use stage::cloud::root;
-use stage::dms::StartType;
-use stage::dms::{Arn, TaskStatus};
+use stage::dms::{Arn, Refusal, StartType, TaskStatus};
 
 use crate::operator::{Operator, assert_says, assert_silent_about};
 
@@ -61,7 +60,10 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
         operator.make(&[&format!("deploy-{stack}"), &ca]).await.done();
     }
     let packaged = operator.folder.path().join("stream.yaml");
-    let with_sluice = std::fs::read_to_string(&packaged).unwrap();
+    // Sluice goes by types, whatever somebody calls its resources.
+    let with_sluice = operator.cloud.package(EXAMPLE).await.unwrap();
+    let with_sluice = with_sluice.replace("\"DmsPre\"", "\"Gate\"").replace("\"DmsPost\"", "\"Opens\"");
+    assert!(with_sluice.contains("\"Gate\""));
 
     std::fs::write(&packaged, before_sluice(&operator).await).unwrap();
     operator.make(&["deploy-stream", &template]).await.done();
@@ -73,7 +75,7 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     // Nothing of DMS changes. What runs goes on, and what never ran is started.
     std::fs::write(&packaged, with_sluice).unwrap();
     let said = operator.make(&["plan", &template]).await.done();
-    assert_says(&said, &["add     DmsPre ", "the stack has no DmsPre yet that could be asked"]);
+    assert_says(&said, &["add     Gate ", "the stack has no DmsPre yet that could be asked"]);
     assert_silent_about(&said, &["AWS::DMS::", "sluice-database", "sluice-db-init"]);
     let said = operator.make(&["deploy-stream", &template]).await.done();
     assert_says(&said, &["task CustomersTask       running", "task OrdersTask          running"]);
@@ -87,12 +89,18 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
         "(CustomersTask) is running: leave: the deployment does not touch it",
     ];
     assert_says(&said, &parts);
+    let refusal = Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask");
+    dms.fail_next("StopReplicationTask", refusal);
+    let said = operator.make(&["deploy-stream", &template, changed]).await.failed();
+    assert_says(&said, &["first failure: Gate: ", "a task that was paused for it is being resumed"]);
+    operator.runs(&orders).await;
     let said = operator.make(&["deploy-stream", &template, changed]).await.done();
     assert_says(&said, &["task OrdersTask          running"]);
     operator.runs(&orders).await;
     let runs = dms.runs(&orders);
     let types: Vec<_> = runs.iter().map(|run| run.start_type).collect();
-    assert_eq!(types, [StartType::Start, StartType::Resume]);
+    // Once in the rollback, and once more.
+    assert_eq!(types, [StartType::Start, StartType::Resume, StartType::Resume]);
     assert_eq!(dms.runs(&customers).len(), 1);
 
     operator.make(&["destroy", "YES=1"]).await.done();
