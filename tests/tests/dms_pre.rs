@@ -13,6 +13,8 @@ use stage::stack::{Stack, modified};
 
 #[path = "dms_pre/overlaps.rs"]
 mod overlaps;
+#[path = "dms_pre/replaced.rs"]
+mod replaced;
 #[path = "dms_pre/touched.rs"]
 mod touched;
 
@@ -53,6 +55,18 @@ impl Scene {
 
     fn status(&self) -> TaskStatus {
         self.dms.status(&self.orders).unwrap()
+    }
+
+    /// The task reads PostgreSQL, from a replication slot that its endpoint names, or from its own.
+    fn of_postgres(&self, slot: Option<&str>) -> &Self {
+        self.dms.reads(&self.wiring.source, "aurora-postgresql", slot);
+        self
+    }
+
+    /// The task reads a database of this kind.
+    fn of(&self, engine: &str) -> &Self {
+        self.dms.reads(&self.wiring.source, engine, None);
+        self
     }
 
     /// The task gets so many tags of somebody else's.

@@ -1,6 +1,6 @@
 //! What the AWS clients share: configuration, the words of an error, and what became of a call.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -65,6 +65,8 @@ pub(crate) fn is_throttling(code: &str) -> bool {
     code.contains("Throttl") || matches!(code, "RequestLimitExceeded" | "TooManyRequestsException")
 }
 
+/// A date to the millisecond. DMS writes it as a binary fraction, which is a little more or less than what was meant.
 pub(crate) fn moment(date: Option<DateTime>) -> Option<SystemTime> {
-    date.and_then(|date| SystemTime::try_from(date).ok())
+    let ms = (date?.as_secs_f64() * 1_000.0).round();
+    UNIX_EPOCH.checked_add(Duration::from_millis(ms as u64))
 }

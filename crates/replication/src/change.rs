@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde_json::Value;
 use tracing::warn;
 
-use crate::task::Task;
+use crate::succession::Successor;
+use crate::task::{MigrationType, Source, Task};
 
 /// One resource in a change set, in CloudFormation's own terms.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,6 +27,8 @@ pub struct ResourceChange {
     pub details: Vec<Detail>,
     /// A nested stack's own change set, where it has one.
     pub change_set: Option<String>,
+    /// Its properties after the change, where CloudFormation tells them.
+    pub after: Option<Value>,
 }
 
 /// One property or attribute that changes.
@@ -34,8 +38,22 @@ pub struct Detail {
     pub scope: String,
     /// The property's name.
     pub name: Option<String>,
+    /// What else changes and is the cause: a parameter, a resource, or one's attribute such as `Stream.Arn`.
+    pub cause: Option<String>,
+    /// The cause is an attribute that may come to the same value again.
+    pub may_stay: bool,
+}
+
+impl Detail {
     /// The resource, by its name in the template, whose attribute `Arn` is all that may give it another value.
-    pub arn_of: Option<String>,
+    fn arn_of(&self) -> Option<&str> {
+        self.cause.as_deref().filter(|_| self.may_stay)?.strip_suffix(".Arn")
+    }
+
+    /// The resource, by its name in the template, that is the cause, itself or an attribute of it.
+    fn caused_by(&self) -> Option<&str> {
+        self.cause.as_deref()?.split('.').next()
+    }
 }
 
 /// How far a deployment is.
@@ -99,9 +117,9 @@ impl ResourceChange {
             HARMLESS.contains(&scope.as_str()) || name.as_deref() == Some("Tags")
         };
         // What takes the ARN of a changed resource is listed as changed, though the value stays. CDK takes ARNs everywhere.
-        let same_arn = |Detail { arn_of, .. }: &Detail| {
-            arn_of
-                .as_deref()
+        let same_arn = |detail: &Detail| {
+            detail
+                .arn_of()
                 .is_some_and(|name| all.iter().any(|it| it.logical_id == name && it.keeps_its_arn()))
         };
         // A change that doesn't say what it is may be any.
@@ -115,6 +133,11 @@ impl ResourceChange {
             Some("Conditional") => by_details && self.details.iter().any(same_arn),
             Some(_) => false,
         }
+    }
+
+    /// Whether this property changes.
+    fn changes(&self, property: &str) -> bool {
+        self.details.iter().any(|it| it.name.as_deref() == Some(property))
     }
 
     /// Whether it is modified in place, and its attribute `Arn` is AWS's, not a handler's or a nested template's.
@@ -179,14 +202,78 @@ impl Change {
 
     /// The physical id that a task's resource had before this change, if the change may replace it.
     pub fn predecessor(&self, logical_id: &str) -> Option<&str> {
-        let Self::Known(changes) = self else {
-            return None;
-        };
-        let change =
-            changes.iter().find(|change| change.resource_type == TASK && change.logical_id == logical_id)?;
+        let change = self.of_task(logical_id)?;
         change
             .physical_id
             .as_deref()
             .filter(|_| change.action == "Modify" && change.replacement.as_deref() != Some("False"))
     }
+
+    /// Whether the change gives a task another position to begin at; `None` where it doesn't tell.
+    pub fn sets_position(&self, logical_id: &str) -> Option<bool> {
+        let change = self.of_task(logical_id)?;
+        let mut names = ["CdcStartPosition", "CdcStartTime"].into_iter().filter(|name| change.changes(name));
+        match &change.after {
+            Some(after) => Some(names.any(|name| !after[name].is_null())),
+            None if names.next().is_none() => Some(false),
+            None => None,
+        }
+    }
+
+    /// The task that takes this one's place, if the change may replace it, as far as the change tells. `source` is the
+    /// endpoint that this one reads from, as it is now.
+    pub fn successor(&self, logical_id: &str, task: &Task, source: Option<&Source>) -> Option<Successor> {
+        self.predecessor(logical_id).filter(|before| *before == task.arn.as_str())?;
+        let change = self.of_task(logical_id)?;
+        let told = change.after.as_ref().and_then(|after| after["MigrationType"].as_str());
+        let same = (!change.changes("MigrationType")).then(|| task.migration_type.clone());
+        Some(Successor {
+            migration_type: told.map(MigrationType::from).or(same),
+            has_position: self.sets_position(logical_id).unwrap_or(true),
+            source: self.source_after(change, task, source),
+        })
+    }
+
+    /// The endpoint that a task reads from after the change; `None` where the change doesn't tell.
+    fn source_after(
+        &self,
+        task_change: &ResourceChange,
+        task: &Task,
+        now: Option<&Source>,
+    ) -> Option<Source> {
+        let Self::Known(changes) = self else {
+            return None;
+        };
+        let mut endpoints = changes.iter().filter(|it| it.resource_type == ENDPOINT);
+        let changed = if task_change.changes(SOURCE_ENDPOINT) {
+            let details = task_change.details.iter().filter(|it| it.name.as_deref() == Some(SOURCE_ENDPOINT));
+            let causes: Vec<&str> = details.filter_map(Detail::caused_by).collect();
+            Some(endpoints.find(|it| causes.contains(&it.logical_id.as_str()))?)
+        } else {
+            endpoints.find(|it| it.physical_id.as_deref() == Some(task.source.as_str()))
+        };
+        match changed {
+            Some(endpoint) => endpoint.after.as_ref().and_then(source),
+            None => now.cloned(),
+        }
+    }
+
+    fn of_task(&self, logical_id: &str) -> Option<&ResourceChange> {
+        let Self::Known(changes) = self else {
+            return None;
+        };
+        changes.iter().find(|change| change.resource_type == TASK && change.logical_id == logical_id)
+    }
+}
+
+const SOURCE_ENDPOINT: &str = "SourceEndpointArn";
+
+/// A source endpoint of these properties.
+fn source(properties: &Value) -> Option<Source> {
+    let slot = properties["PostgreSqlSettings"]["SlotName"].as_str();
+    Some(Source::new(
+        properties["EngineName"].as_str()?,
+        slot,
+        properties["ExtraConnectionAttributes"].as_str(),
+    ))
 }

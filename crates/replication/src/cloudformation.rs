@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::types;
+use serde_json::Value;
 
 use crate::aws::{moment, words};
 use crate::change::{Change, Detail, NESTED_STACK, ResourceChange, Stage};
@@ -134,8 +135,8 @@ impl CloudFormation {
                         // Its resources' names are its own.
                         let of = change.logical_id.clone();
                         let named = |mut it: ResourceChange| {
-                            let arns = it.details.iter_mut().filter_map(|detail| detail.arn_of.as_mut());
-                            for name in arns.chain([&mut it.logical_id]) {
+                            let causes = it.details.iter_mut().filter_map(|detail| detail.cause.as_mut());
+                            for name in causes.chain([&mut it.logical_id]) {
                                 *name = format!("{of}/{name}");
                             }
                             it
@@ -187,7 +188,8 @@ impl CloudFormation {
         stage: Stage,
     ) -> anyhow::Result<Result<Vec<ResourceChange>, String>> {
         let mut changes = Vec::new();
-        let mut pages = self.0.describe_change_set().change_set_name(change_set).into_paginator().send();
+        let call = self.0.describe_change_set().change_set_name(change_set).include_property_values(true);
+        let mut pages = call.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = match page {
                 Ok(page) => page,
@@ -250,18 +252,22 @@ fn resource_change(change: types::ResourceChange) -> ResourceChange {
         replacement: change.replacement.map(|replacement| replacement.as_str().to_owned()),
         scope: change.scope.unwrap_or_default().iter().map(|scope| scope.as_str().to_owned()).collect(),
         details: change.details.unwrap_or_default().into_iter().filter_map(detail).collect(),
+        // JSON, beside the properties with the policies and the like. (assumption: change-set-property-values)
+        after: change
+            .after_context
+            .and_then(|context| serde_json::from_str::<Value>(&context).ok())
+            .and_then(|mut context| context.get_mut("Properties").map(Value::take)),
     }
 }
 
 fn detail(detail: types::ResourceChangeDetail) -> Option<Detail> {
     let target = detail.target?;
-    // Static is what changes for certain: the attribute of something that is added or replaced.
-    let may_stay = detail.change_source == Some(types::ChangeSource::ResourceAttribute)
-        && detail.evaluation == Some(types::EvaluationType::Dynamic);
-    let cause = detail.causing_entity.filter(|_| may_stay);
     Some(Detail {
         scope: target.attribute.map_or_else(String::new, |it| it.as_str().to_owned()),
         name: target.name,
-        arn_of: cause.and_then(|it| it.strip_suffix(".Arn").map(str::to_owned)),
+        cause: detail.causing_entity,
+        // Static is what changes for certain: the attribute of something that is added or replaced.
+        may_stay: detail.change_source == Some(types::ChangeSource::ResourceAttribute)
+            && detail.evaluation == Some(types::EvaluationType::Dynamic),
     })
 }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::decide::{Aim, Asked, Decision, Moment, Start, decide};
 use crate::hints;
 use crate::look::StackTask;
-use crate::task::State;
+use crate::task::{Source, State};
 
 /// One task on its way.
 pub(crate) struct Course {
@@ -70,11 +70,16 @@ impl Course {
     /// What is decided, in words, with the cause.
     pub(crate) fn words(&self, moment: Moment) -> String {
         let (StackTask { task, logical_id, .. }, decision) = (&self.it, self.decide(moment));
-        let since = match (&self.aim, &decision) {
-            (Aim::Rest { touch: Some(touch), .. }, Decision::Stop) => format!(" (since {touch})"),
-            _ => String::new(),
-        };
-        format!("{} ({logical_id}) is {}: {decision}{since}", task.name, task.status)
+        let mut words = format!("{} ({logical_id}) is {}: {decision}", task.name, task.status);
+        if let Aim::Rest { touch: Some(touch), replacement, .. } = &self.aim {
+            if decision == Decision::Stop {
+                words += &format!(" (since {touch})");
+            }
+            if let Some(begin) = replacement.as_ref().filter(|_| !matches!(decision, Decision::Fail(_))) {
+                words += &format!("; {begin}");
+            }
+        }
+        words
     }
 
     fn decide(&self, moment: Moment) -> Decision {
@@ -157,8 +162,13 @@ impl Course {
         self.said = Some(said);
     }
 
-    /// DMS has refused the start type.
-    pub(crate) fn wants_the_other_way(&mut self, how: Option<&Start>, message: &str) {
+    /// DMS has refused the start type. `source` is the endpoint that it reads from, where its checkpoint matters.
+    pub(crate) fn wants_the_other_way(
+        &mut self,
+        how: Option<&Start>,
+        source: Option<&Source>,
+        message: &str,
+    ) {
         if let Some(asked) = self.asked.as_mut().filter(|asked| !asked.taken) {
             // An earlier start, whose answer was lost, went through.
             (asked.taken, asked.at) = (true, Instant::now());
@@ -169,7 +179,9 @@ impl Course {
             Some(Start::First) => Some(Start::Resume),
             // A task that has a position keeps it, and one that has run does not begin at now.
             Some(Start::Resume) => match &self.it.task.checkpoint {
-                Some(checkpoint) => Some(Start::At(checkpoint.clone())),
+                Some(checkpoint) => {
+                    source.filter(|it| it.carries_positions()).map(|_| Start::At(checkpoint.clone()))
+                }
                 None => self.it.task.started_at.is_none().then_some(Start::First),
             },
             // Where a task that replaces another resumes, if it ran without coming up, nobody can tell.

@@ -6,8 +6,9 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::hints;
-use crate::look::{Predecessor, StackTask};
-use crate::task::{MigrationType, State, Task};
+use crate::look::{Predecessor, Replacement, StackTask};
+use crate::succession::Begin;
+use crate::task::{State, Task};
 
 /// For how long after a start or a stop DMS may still report the status before it.
 pub const LAG: Duration = Duration::from_secs(30);
@@ -42,6 +43,8 @@ pub enum Aim {
     Rest {
         /// What touches it.
         touch: Option<String>,
+        /// How the task begins that takes its place in this deployment, if one may.
+        replacement: Option<Begin>,
         /// Another call of dms-post may be at work, and has decided to start it.
         contested: bool,
     },
@@ -51,8 +54,8 @@ pub enum Aim {
         occasion: Occasion,
         /// What tells that a deployment paused it.
         witness: Option<Witness>,
-        /// The task that it replaced in this deployment.
-        predecessor: Option<Predecessor>,
+        /// In whose place it comes in this deployment, if in any.
+        replacement: Option<Replacement>,
     },
 }
 
@@ -121,12 +124,14 @@ pub enum Decision {
 pub fn decide(it: &StackTask, aim: &Aim, asked: Option<Asked>, moment: Moment) -> Decision {
     match aim {
         Aim::Rest { touch: None, .. } => Decision::Leave("the deployment does not touch it"),
+        // Before anything is stopped for a deployment that would lose rows.
+        Aim::Rest { replacement: Some(Begin::Lost(why)), .. } => Decision::Fail(why.clone()),
         Aim::Rest { contested, .. } => rest(&it.task, *contested, asked, moment),
-        Aim::Run { occasion, witness, predecessor } => {
+        Aim::Run { occasion, witness, replacement } => {
             // Each of the two may have a stop under way that it sent before the stack moved on.
             let is_disputed = it.marks.len() > 1 && moment.watched < LAG;
             let started = asked.and_then(|asked| started(&it.task, asked, is_disputed));
-            started.unwrap_or_else(|| run(&it.task, *occasion, *witness, predecessor.as_ref(), moment))
+            started.unwrap_or_else(|| run(&it.task, *occasion, *witness, replacement.as_ref(), moment))
         }
     }
 }
@@ -173,7 +178,7 @@ fn run(
     task: &Task,
     occasion: Occasion,
     witness: Option<Witness>,
-    predecessor: Option<&Predecessor>,
+    replacement: Option<&Replacement>,
     moment: Moment,
 ) -> Decision {
     let paused = witness.map(|witness| match witness {
@@ -197,7 +202,7 @@ fn run(
         (State::Ready, None) if occasion == Occasion::Healing => {
             Decision::Leave("it has never run, and nobody paused it")
         }
-        (State::Ready, None) => first_start(task, predecessor, moment),
+        (State::Ready, None) => first_start(task, replacement, moment),
         (State::Stopped, None) if task.stopped_by_itself() => {
             Decision::Leave("it had stopped by itself before this deployment")
         }
@@ -214,33 +219,41 @@ fn run(
 }
 
 /// How a task that never ran begins: where the one it replaces ended, if there is one.
-fn first_start(task: &Task, predecessor: Option<&Predecessor>, moment: Moment) -> Decision {
-    let old = match predecessor {
-        None => return Decision::Start(Start::First, "it has never run"),
+fn first_start(task: &Task, replacement: Option<&Replacement>, moment: Moment) -> Decision {
+    let Some(Replacement { old, new }) = replacement else {
+        return Decision::Start(Start::First, "it has never run");
+    };
+    let begin = match old {
         // It was read at the first moment, and not since: what may have been an old status then says nothing later.
-        Some(Predecessor::Found(old))
+        Predecessor::Found(old)
             if old.state.works() || has_just_started(old, moment.now - moment.watched) =>
         {
             return Decision::Fail(OLD_WORKS.into());
         }
-        Some(_) if task.migration_type != MigrationType::Cdc => {
-            return Decision::Start(
-                Start::First,
-                "it replaces a task, and as it isn't CDC-only it loads everything again",
-            );
-        }
-        Some(Predecessor::Untold) => return Decision::Fail(UNTOLD.into()),
-        Some(Predecessor::Earlier) => return Decision::Fail(EARLIER.into()),
-        Some(Predecessor::Gone) => return Decision::Fail(NO_CHECKPOINT.into()),
-        Some(Predecessor::Found(old)) => old,
+        Predecessor::Found(old) => new.begins(Some(old)),
+        Predecessor::Gone => new.begins(None),
+        Predecessor::Untold | Predecessor::Earlier if new.loads() => Begin::Anew,
+        Predecessor::Untold => return Decision::Fail(UNTOLD.into()),
+        Predecessor::Earlier => return Decision::Fail(EARLIER.into()),
     };
-    match (&old.checkpoint, old.state) {
-        (Some(checkpoint), _) => {
-            let at = Start::At(checkpoint.clone());
-            Decision::Start(at, "it replaces a task and begins at its checkpoint")
+    match (begin, &task.own_position) {
+        (Begin::Anew, _) => {
+            let why = "it replaces a task, and as it isn't CDC-only it loads everything again";
+            Decision::Start(Start::First, why)
         }
-        (None, State::Ready) => Decision::Start(Start::First, "it replaces a task that never ran"),
-        _ => Decision::Fail(NO_CHECKPOINT.into()),
+        (Begin::AtItsOwn, Some(position)) => Decision::Start(
+            Start::At(position.clone()),
+            "it begins at the position that this deployment gives it",
+        ),
+        (Begin::AtItsOwn, None) => {
+            Decision::Start(Start::First, "it begins at the time that this deployment gives it")
+        }
+        (Begin::First, _) => Decision::Start(Start::First, "it replaces a task that never ran"),
+        (Begin::AtCheckpoint(Some(checkpoint)), _) => {
+            Decision::Start(Start::At(checkpoint), "it replaces a task and begins at its checkpoint")
+        }
+        (Begin::AtCheckpoint(None) | Begin::Untold, _) => Decision::Fail(OLD_IN_TRANSIT.into()),
+        (Begin::Lost(why), _) => Decision::Fail(why),
     }
 }
 
@@ -270,9 +283,8 @@ const JUST_STOPPED: &str = "it was stopped a moment ago, so that this may be an 
 const OLD_WORKS: &str = "it replaces a task that somebody has started again, and two would write to the same stream: deploy \
                          again";
 
-const NO_CHECKPOINT: &str = "it replaces a task whose checkpoint can't be read, and a start from now would lose what came \
-                             between: deploy with --disable-rollback, start it yourself with a CdcStartPosition (aws dms \
-                             start-replication-task), and deploy again";
+const OLD_IN_TRANSIT: &str = "it replaces a task that is on its way to somewhere, whose checkpoint can't be read yet: deploy \
+                              again";
 
 const EARLIER: &str = "it was updated and has never run, so a deployment that failed may have put it in the place of another \
                        task, and a start from now would lose what came between: roll the stack back (aws cloudformation \

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::aws::{self, is_throttling, moment, words};
 use crate::decide::Start;
 use crate::mark::Mark;
-use crate::task::{Arn, MigrationType, State, Task};
+use crate::task::{Arn, MigrationType, Source, State, Task};
 
 pub(crate) mod connections;
 
@@ -124,6 +124,18 @@ impl Dms {
             }
         }
         Ok(tags)
+    }
+
+    /// Those of these source endpoints that exist.
+    pub(crate) async fn sources(&self, endpoints: &[Arn]) -> anyhow::Result<HashMap<Arn, Source>> {
+        let mut found = HashMap::new();
+        for arns in endpoints.chunks(PAGE) {
+            let call = self.reads.describe_endpoints().filters(filter("endpoint-arn", arns)?);
+            let pages: Vec<_> = found_by(|| call.clone().into_paginator().send().try_collect()).await?;
+            let endpoints = pages.into_iter().filter_map(|page| page.endpoints).flatten();
+            found.extend(endpoints.filter_map(source));
+        }
+        Ok(found)
     }
 
     /// The connections of these endpoints that have been tested, from any instance.
@@ -248,8 +260,16 @@ fn task(task: types::ReplicationTask) -> Task {
         instance: Arn::new(task.replication_instance_arn.unwrap_or_default()),
         stop_reason: said(task.stop_reason),
         last_failure: said(task.last_failure_message),
+        own_position: said(task.cdc_start_position),
         checkpoint: said(task.recovery_checkpoint),
     }
+}
+
+fn source(endpoint: types::Endpoint) -> Option<(Arn, Source)> {
+    let slot = endpoint.postgre_sql_settings.and_then(|it| it.slot_name);
+    let attributes = endpoint.extra_connection_attributes;
+    let source = Source::new(&endpoint.engine_name?, slot.as_deref(), attributes.as_deref());
+    Some((Arn::new(endpoint.endpoint_arn?), source))
 }
 
 fn connection(connection: types::Connection) -> Connection {

@@ -5,7 +5,7 @@
 //! [`decide`] says what is to be done about a task: a pure function of what was read. `settle` does it for all tasks
 //! together, in a loop, in both directions. [`pre`] and [`post`] are the two handlers.
 //!
-//! [`change`] knows what in a change set concerns a task; [`mark`] and `pauses` what tells that a task was paused; [`task`]
+//! [`change`] knows what in a change set concerns a task; [`succession`] where one begins that replaces another; [`mark`] and `pauses` what tells that a task was paused; [`task`]
 //! what a task is; `course` how far one has come. The services are in `cloudformation` and `dms`, and the SDK's types stay there.
 //!
 //! # Guarantees
@@ -35,6 +35,7 @@ mod pauses;
 pub mod post;
 pub mod pre;
 mod settle;
+pub mod succession;
 pub mod task;
 
 pub use post::DmsPost;

@@ -1,6 +1,6 @@
 //! Reading the state of things: the operation on the stack, its change, its tasks. Nothing here changes anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -12,7 +12,8 @@ use crate::change::{Change, Stage, TASK};
 use crate::cloudformation::{CloudFormation, Resource, Stack};
 use crate::dms::{Dms, Sent};
 use crate::mark::Mark;
-use crate::task::{Arn, Task};
+use crate::succession::Successor;
+use crate::task::{Arn, Source, Task};
 
 /// A replication task of the stack, at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,6 +28,15 @@ pub struct StackTask {
     pub tags: usize,
     /// Whether the stack's last operation on it was an update, which may have replaced it.
     pub updated: bool,
+}
+
+/// A task that takes another one's place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Replacement {
+    /// The task in whose place it comes.
+    pub old: Predecessor,
+    /// What is known of the new one.
+    pub new: Successor,
 }
 
 /// What became of the task that a new task replaces.
@@ -44,6 +54,8 @@ pub enum Predecessor {
 
 /// What reading all of it is called in a reason.
 pub(crate) const READING: &str = "reading the stack and its replication tasks";
+
+pub(crate) const PRE: &str = "Custom::DmsPre";
 
 pub(crate) const POST: &str = "Custom::DmsPost";
 
@@ -260,35 +272,54 @@ fn task(resource: &Resource) -> Option<Arn> {
     (is_task && resource.status != "DELETE_COMPLETE").then(|| Arn::new(arn))
 }
 
-/// The tasks that this change replaced, by their names in the template. They still exist, stopped, until the stack's
-/// clean-up.
-pub(crate) async fn predecessors(
+/// The tasks that this change has put in the place of others, by their names in the template. The others still exist,
+/// stopped, until the stack's clean-up.
+pub(crate) async fn replacements(
     dms: &Dms,
     change: &Change,
     tasks: &[StackTask],
-) -> anyhow::Result<HashMap<String, Predecessor>> {
+) -> anyhow::Result<HashMap<String, Replacement>> {
     // What an earlier deployment replaced before it failed, without a rollback, is in no change set any more.
     let unnamed = match change {
         Change::Unknown(_) => Predecessor::Untold,
         Change::Known(_) => Predecessor::Earlier,
     };
+    let replacement = |it: &StackTask, old: Predecessor, source: Option<Source>| {
+        let has_position = change.sets_position(&it.logical_id);
+        let new = Successor {
+            migration_type: Some(it.task.migration_type.clone()),
+            has_position: has_position.unwrap_or(it.task.own_position.is_some()),
+            source,
+        };
+        (it.logical_id.clone(), Replacement { old, new })
+    };
     let updated = tasks.iter().filter(|it| it.updated);
-    let mut predecessors: HashMap<_, _> =
-        updated.map(|it| (it.logical_id.clone(), unnamed.clone())).collect();
+    let mut replacements: HashMap<_, _> = updated.map(|it| replacement(it, unnamed.clone(), None)).collect();
     let replaced = tasks.iter().filter_map(|it| Some((it, change.predecessor(&it.logical_id)?)));
     let replaced: Vec<(&StackTask, Arn)> = replaced
         .filter(|(it, before)| it.task.arn.as_str() != *before)
         .map(|(it, before)| (it, Arn::new(before)))
         .collect();
     if replaced.is_empty() {
-        return Ok(predecessors);
+        return Ok(replacements);
     }
     let arns: Vec<Arn> = replaced.iter().map(|(_, arn)| arn.clone()).collect();
-    let mut found = dms.describe(&arns).await.context("describing the tasks that were replaced")?;
+    let new = replaced.iter().map(|(it, _)| &it.task);
+    let (found, sources) = futures::join!(dms.describe(&arns), sources(dms, new));
+    let (mut found, sources) = (found.context("describing the tasks that were replaced")?, sources?);
     for (it, arn) in replaced {
-        let predecessor =
-            found.remove(&arn).map_or(Predecessor::Gone, |task| Predecessor::Found(Box::new(task)));
-        predecessors.insert(it.logical_id.clone(), predecessor);
+        let old = found.remove(&arn).map_or(Predecessor::Gone, |task| Predecessor::Found(Box::new(task)));
+        replacements.extend([replacement(it, old, sources.get(&it.task.source).cloned())]);
     }
-    Ok(predecessors)
+    Ok(replacements)
+}
+
+/// The endpoints that these tasks read from.
+pub(crate) async fn sources(
+    dms: &Dms,
+    tasks: impl IntoIterator<Item = &Task>,
+) -> anyhow::Result<HashMap<Arn, Source>> {
+    let endpoints: BTreeSet<Arn> = tasks.into_iter().map(|task| task.source.clone()).collect();
+    let endpoints: Vec<Arn> = endpoints.into_iter().collect();
+    dms.sources(&endpoints).await.context("describing the source endpoints of replaced tasks")
 }

@@ -4,10 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::cloudformation::Event;
 use crate::decide::LAG;
-use crate::look::POST;
+use crate::look::{POST, PRE};
 use crate::task::{State, Task};
-
-const PRE: &str = "Custom::DmsPre";
 
 /// When the last operation on a stack paused tasks, as its events tell.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -77,8 +77,8 @@ impl DmsPost {
         if tasks.is_empty() {
             warn!("the stack has no AWS::DMS::ReplicationTask: there is nothing to run");
         }
-        let reading = look::predecessors(&self.dms, &change, &tasks);
-        let mut predecessors = deadline.limit("reading the replaced tasks", reading).await?;
+        let reading = look::replacements(&self.dms, &change, &tasks);
+        let mut replacements = deadline.limit("reading the replaced tasks", reading).await?;
         let revision = Revision::read(&request.properties.after);
         let occasion = if undoing { Occasion::Rollback } else { Occasion::Deployment };
         let course = |it: StackTask| {
@@ -88,8 +88,8 @@ impl DmsPost {
                 false => Some(Witness::Mark),
                 true => revision.as_ref().filter(|revision| tells(revision)).map(|_| Witness::Revision),
             };
-            let predecessor = predecessors.remove(&it.logical_id);
-            Course::new(it, Aim::Run { occasion, witness, predecessor })
+            let replacement = replacements.remove(&it.logical_id);
+            Course::new(it, Aim::Run { occasion, witness, replacement })
         };
         let mut courses: Vec<Course> = tasks.into_iter().map(course).collect();
         let errand = Errand {
@@ -126,7 +126,7 @@ impl DmsPost {
         }
         info!("the stack is {status}, and {} tasks are still paused: they are to run", paused.len());
         let course = |(it, witness)| {
-            let aim = Aim::Run { occasion: Occasion::Healing, witness: Some(witness), predecessor: None };
+            let aim = Aim::Run { occasion: Occasion::Healing, witness: Some(witness), replacement: None };
             Course::new(it, aim)
         };
         let mut courses: Vec<Course> = paused.into_iter().map(course).collect();
@@ -227,7 +227,10 @@ impl Resource for DmsPost {
         info!("the stack is {status}: its {} tasks are to rest before they are deleted", tasks.len());
         // CloudFormation may have given up on the Create, which may be at work still.
         let contested = status.0 == "ROLLBACK_IN_PROGRESS";
-        let goes = |it| Course::new(it, Aim::Rest { touch: Some("the stack goes".to_owned()), contested });
+        let goes = |it| {
+            let touch = Some("the stack goes".to_owned());
+            Course::new(it, Aim::Rest { touch, replacement: None, contested })
+        };
         let mut courses: Vec<Course> = tasks.into_iter().map(goes).collect();
         let (dms, operation) = (&self.dms, &operation);
         let errand = Errand { dms, operation, mark: None, unmarks: false, doing: "stopping", deadline };

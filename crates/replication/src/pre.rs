@@ -1,5 +1,7 @@
 //! Before the stack's DMS resources change.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 use aws_config::SdkConfig;
 use custom_resource::{Attributes, Deadline, Request, Resource};
@@ -7,14 +9,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
-use crate::change::{Change, Stage};
-use crate::cloudformation::CloudFormation;
+use crate::change::{Change, NESTED_STACK, Stage};
+use crate::cloudformation::{CloudFormation, Event};
 use crate::course::Course;
 use crate::decide::{Aim, Moment};
 use crate::dms::Dms;
-use crate::look::{self, READING};
+use crate::look::{self, PRE, READING};
 use crate::mark::{Mark, Revision};
 use crate::settle::{Errand, settle};
+use crate::succession::Begin;
 use crate::task::Arn;
 
 /// `Custom::DmsPre`: stops the running tasks that a deployment touches, and waits until they rest.
@@ -26,6 +29,7 @@ use crate::task::Arn;
 ///
 /// # Guarantees
 /// - A task that the change doesn't touch is never stopped. A change that can't be known touches all.
+/// - A deployment that would replace a task and lose its position fails before anything is stopped.
 /// - A task is marked before it is stopped, and what was at rest already is not marked.
 /// - `Revision` is new at every call, and tells DmsPost which tasks were paused.
 ///
@@ -37,8 +41,8 @@ use crate::task::Arn;
 ///
 /// # Plans
 /// Invoked with `{"plan": {"StackId": …, "ChangeSetId": …}}` (both ARNs) it changes nothing and returns, in words, what
-/// the change set changes (`Resources`) and what would be decided about each task now (`Tasks`): the same decisions, by the
-/// same code.
+/// the change set changes (`Resources`), what would be decided about each task now (`Tasks`), and why the deployment would
+/// fail (`Refused`): the same decisions, by the same code.
 #[derive(Debug)]
 pub struct DmsPre {
     cloudformation: CloudFormation,
@@ -89,15 +93,21 @@ impl DmsPre {
         } else {
             let undoing = status.is_rolling_back();
             let post_is_unfinished = sight.post_is_unfinished();
+            let nothing_changed = undoing
+                && request.deadline.limit(READING, self.failed_before_any_change(&request.stack_id)).await?;
+            let reading = replacements(dms, &sight.change, &sight.tasks, undoing);
+            let mut replacements = request.deadline.limit(READING, reading).await?;
             let course = |it: look::StackTask| {
                 let touch = sight.change.touches(&it.logical_id, &it.task, undoing);
+                let touch = touch.filter(|_| !nothing_changed);
+                let replacement = replacements.remove(&it.logical_id);
                 // CloudFormation may have given up on DmsPost before it answered. Healing of an earlier deployment isn't
                 // over as long as the mark of that one is on. What this request itself has paused, nobody starts.
                 let contested = match it.marks.iter().any(|other| *other != mark) {
                     true => post_is_unfinished || !undoing,
                     false => post_is_unfinished && it.marks.is_empty(),
                 };
-                Course::new(it, Aim::Rest { touch, contested })
+                Course::new(it, Aim::Rest { touch, replacement, contested })
             };
             let mut courses: Vec<Course> = sight.tasks.into_iter().map(course).collect();
             let errand = Errand {
@@ -119,6 +129,27 @@ impl DmsPre {
         Ok(Attributes::default().with("Revision", revision).with("PausedTasks", paused.len()))
     }
 
+    /// Whether the update that is being undone failed in DmsPre, before which nothing of DMS changes.
+    async fn failed_before_any_change(&self, stack_id: &str) -> anyhow::Result<bool> {
+        let events = self.cloudformation.events(stack_id).await?;
+        let is_on_its_way = |it: &&Event| !it.is_about_the_stack || it.begins();
+        let failed = |it: &Event| it.resource_type == PRE && it.status.ends_with("_FAILED");
+        let has_failed = events.iter().rev().take_while(is_on_its_way).any(failed);
+        // A rollback that somebody has asked for later may undo more than the last update.
+        let then = events.iter().rev().find(|it| !is_on_its_way(it));
+        let is_undone_at_once = then.is_some_and(|it| it.status.ends_with("ROLLBACK_IN_PROGRESS"));
+        // What is in a nested stack has its events there.
+        let changed = |it: &Event| {
+            let is_nested = it.resource_type == NESTED_STACK && !it.is_about_the_stack;
+            it.resource_type.starts_with("AWS::DMS::") || is_nested
+        };
+        let nothing_changed = has_failed && is_undone_at_once && !events.iter().any(changed);
+        if nothing_changed {
+            info!("the update failed before anything of DMS changed: there is nothing to undo");
+        }
+        Ok(nothing_changed)
+    }
+
     async fn plan(&self, of: &PlanOf) -> anyhow::Result<Value> {
         let tasks = async {
             let resources = self.cloudformation.resources(&of.stack_id).await?;
@@ -132,12 +163,36 @@ impl DmsPre {
             Change::Unknown(why) => vec![format!("it is not known what changes ({why})")],
         };
         let moment = Moment::first(tasks.iter().map(|it| &it.task), self.dms.now());
+        let mut replacements = replacements(&self.dms, &change, &tasks, false).await?;
         let tasks = tasks.into_iter().map(|it| {
             let touch = change.touches(&it.logical_id, &it.task, false);
-            Course::new(it, Aim::Rest { touch, contested: false }).words(moment)
+            let replacement = replacements.remove(&it.logical_id);
+            let mut course = Course::new(it, Aim::Rest { touch, replacement, contested: false });
+            course.advance(moment);
+            (course.words(moment), course.failure())
         });
-        Ok(json!({ "Resources": resources, "Tasks": tasks.collect::<Vec<_>>() }))
+        let (tasks, refused): (Vec<_>, Vec<_>) = tasks.unzip();
+        let refused: Vec<String> = refused.into_iter().flatten().collect();
+        Ok(json!({ "Resources": resources, "Tasks": tasks, "Refused": refused }))
     }
+}
+
+/// How the tasks begin that take the place of some of these, by their names in the template. A rollback replaces none.
+async fn replacements(
+    dms: &Dms,
+    change: &Change,
+    tasks: &[look::StackTask],
+    undoing: bool,
+) -> anyhow::Result<HashMap<String, Begin>> {
+    let replaced = tasks.iter().filter(|it| !undoing && change.predecessor(&it.logical_id).is_some());
+    let replaced: Vec<&look::StackTask> = replaced.collect();
+    let sources = look::sources(dms, replaced.iter().map(|it| &it.task)).await?;
+    let begins = replaced.into_iter().filter_map(|it| {
+        let source = sources.get(&it.task.source);
+        let new = change.successor(&it.logical_id, &it.task, source)?;
+        Some((it.logical_id.clone(), new.begins(Some(&it.task))))
+    });
+    Ok(begins.collect())
 }
 
 impl Resource for DmsPre {

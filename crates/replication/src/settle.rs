@@ -1,6 +1,7 @@
 //! Bringing tasks to what they are to be, in either direction: decide, do what is due, poll once a second, until all are
 //! settled or the time is up.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,7 +15,7 @@ use crate::decide::{Aim, Decision, LAG, Moment, Start};
 use crate::dms::connections::{Connections, Readiness};
 use crate::dms::{Dms, Sent};
 use crate::hints;
-use crate::look::Operation;
+use crate::look::{self, Operation};
 use crate::mark::Mark;
 use crate::task::{Arn, Task};
 
@@ -101,12 +102,14 @@ impl Errand<'_> {
         loop {
             let moment = wait.moment();
             courses.iter_mut().filter(|course| !course.settled).for_each(|course| course.advance(moment));
+            // One that can't come to rest, or must not, ends the deployment: no other is stopped for it.
+            if gives_up(courses) {
+                return Ok(());
+            }
             self.act(courses, &mut connections, wait).await?;
             let stays = self.unmark(courses).await;
             let pending = courses.iter().filter(|course| !course.settled).count();
-            let gives_up =
-                courses.iter().any(|it| it.failure().is_some() && matches!(it.aim, Aim::Rest { .. }));
-            if (pending == 0 && !stays) || gives_up {
+            if (pending == 0 && !stays) || gives_up(courses) {
                 return Ok(());
             }
             wait.say(|| format!("{} of {} tasks are settled", courses.len() - pending, courses.len()));
@@ -193,7 +196,14 @@ impl Errand<'_> {
             }
             // The poll finds out that it is gone.
             Sent::NotFound | Sent::Throttled => {}
-            Sent::WrongStart(message) => course.wants_the_other_way(how.as_ref(), &message),
+            Sent::WrongStart(message) => {
+                // Where it would begin at a checkpoint.
+                let sources = match (&how, &course.it.task.checkpoint) {
+                    (Some(Start::Resume), Some(_)) => look::sources(self.dms, [&course.it.task]).await?,
+                    _ => HashMap::new(),
+                };
+                course.wants_the_other_way(how.as_ref(), sources.get(&course.it.task.source), &message);
+            }
             Sent::Denied(error) => course.fails(format!("{error:#}")),
         }
         Ok(None)
@@ -275,6 +285,10 @@ impl Errand<'_> {
         }
         Ok(())
     }
+}
+
+fn gives_up(courses: &[Course]) -> bool {
+    courses.iter().any(|it| it.failure().is_some() && matches!(it.aim, Aim::Rest { .. }))
 }
 
 /// The first few of many, and how many more there are: reasons have little room.

@@ -119,6 +119,25 @@ impl From<&str> for MigrationType {
     }
 }
 
+/// A source endpoint, as far as it matters for positions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// The kind of database, as DMS calls it, such as `aurora-postgresql`.
+    pub engine: String,
+    /// The replication slot that it names; only for PostgreSQL.
+    pub slot: Option<String>,
+}
+
+impl Source {
+    /// An endpoint of this engine, which names its slot in its settings or in its extra connection attributes.
+    pub fn new(engine: &str, slot: Option<&str>, attributes: Option<&str>) -> Self {
+        let attributes = attributes.unwrap_or_default().split(';').filter_map(|it| it.split_once('='));
+        let attribute = attributes.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("slotName"));
+        let slot = slot.or(attribute.map(|(_, slot)| slot)).map(str::trim).filter(|slot| !slot.is_empty());
+        Self { engine: engine.to_ascii_lowercase(), slot: slot.map(str::to_owned) }
+    }
+}
+
 /// A replication task at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Task {
@@ -146,6 +165,8 @@ pub struct Task {
     pub stopped_at: Option<SystemTime>,
     /// The message of its last failure.
     pub last_failure: Option<String>,
+    /// The position that it was made or modified with (`CdcStartPosition`).
+    pub own_position: Option<String>,
     /// The position up to which it has read, in DMS's own encoding. DMS shows it while the task rests, and loses it with
     /// the task.
     pub checkpoint: Option<String>,

@@ -4,19 +4,15 @@ What it adds, all of it general:
 - which change set a stack was made by, and that its execution fails when the rollback begins
 - without rollback nothing is replaced, and after a failure without rollback nothing is done with it
 - tags as a scope of their own among a resource's changes
+- a resource's properties after its change, where DescribeChangeSet is asked for values
 - which properties replace a resource, for types of which ministack does not know it
 - Fn::FindInMap in conditions
 """
 
-from ministack.services.cloudformation import (
-    _ACTION_HANDLERS,
-    changesets,
-    engine,
-    handlers,
-    helpers,
-    provisioners,
-    stacks,
-)
+import json
+import re
+
+from ministack.services.cloudformation import _ACTION_HANDLERS, changesets, engine, handlers, provisioners, stacks
 
 from patches.patching import wrap
 from patches.stack_operations import replaces, stack_record
@@ -38,6 +34,9 @@ REPLACING = {
     "AWS::SecretsManager::Secret": ("Name",),
 }
 
+# How CloudFormation writes a value that it can't know before the change.
+UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
+
 
 def install() -> None:
     """Patch what DescribeStacks and DescribeChangeSet answer, and how conditions are evaluated."""
@@ -51,6 +50,8 @@ def install() -> None:
     wrap(stacks, "_add_event", failed_with_the_rollback)
     # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
     wrap(changesets, "_diff_resources", with_tag_scope)
+    wrap(changesets, "_diff_resources", with_values)
+    _ACTION_HANDLERS["DescribeChangeSet"] = telling_values(_ACTION_HANDLERS["DescribeChangeSet"])
     # ministack takes Fn::FindInMap in a condition for a text.
     wrap(engine, "_evaluate_conditions", with_mappings)
 
@@ -64,7 +65,7 @@ def refused(original):
         rolls_back = changesets._p(params, "DisableRollback", "false").lower() != "true"
         status = stack.get("StackStatus")
         if rolls_back and status in ("CREATE_FAILED", "UPDATE_FAILED"):
-            return helpers._error("ValidationError", (
+            return handlers._error("ValidationError", (
                 f"This stack is currently in a non-terminal [{status}] state. To update the stack from this state, "
                 "please use the disable-rollback parameter with update-stack API. To rollback to the last known good "
                 "state, use the rollback-stack API"))
@@ -142,6 +143,37 @@ def with_tag_scope(original):
                 change["Scope"] = list(dict.fromkeys(d["Target"]["Attribute"] for d in change["Details"]))
         return changes
     return diff
+
+
+def with_values(original):
+    """The changes of a change set, each with the properties that its resource is going to have."""
+    def diff(old_template, new_template, *args):
+        changes = original(old_template, new_template, *args)
+        for change in (change["ResourceChange"] for change in changes):
+            after = new_template.get("Resources", {}).get(change["LogicalResourceId"])
+            if after:
+                properties = {"Properties": after.get("Properties", {})}
+                change["AfterContext"] = json.dumps(properties, default=lambda _: UNKNOWN)
+        return changes
+    return diff
+
+
+def telling_values(original):
+    """DescribeChangeSet, with the values where they are asked for."""
+    def describe(params):
+        response = original(params)
+        _, change_set = changesets._find_change_set(
+            changesets._p(params, "ChangeSetName"), changesets._p(params, "StackName"))
+        if response[0] >= 400 or changesets._p(params, "IncludePropertyValues") != "true":
+            return response
+        status, headers, body = response
+        parts = re.split("(</ResourceChange>)", body.decode() if isinstance(body, bytes) else body)
+        for number, change in enumerate(change_set.get("Changes", [])):
+            context = change["ResourceChange"].get("AfterContext")
+            if context:
+                parts[2 * number] += f"<AfterContext>{changesets._esc(context)}</AfterContext>"
+        return status, headers, "".join(parts).encode()
+    return describe
 
 
 def with_mappings(original):

@@ -24,7 +24,7 @@ REPLACING = {
         "KmsKeyId", "PubliclyAccessible", "ReplicationSubnetGroupIdentifier", "ResourceIdentifier"),
     "AWS::DMS::ReplicationSubnetGroup": ("ReplicationSubnetGroupIdentifier",),
     "AWS::DMS::ReplicationTask": (
-        "ReplicationInstanceArn", "ResourceIdentifier", "SourceEndpointArn", "TargetEndpointArn"),
+        "MigrationType", "ReplicationInstanceArn", "ResourceIdentifier", "SourceEndpointArn", "TargetEndpointArn"),
 }
 
 POLL_SECONDS = 0.2

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
+use serde_json::Value;
+
 use crate::aws::Clock;
 use crate::dms::Arn;
 use crate::request::UNDER_TEST;
@@ -38,6 +40,8 @@ pub struct ResourceChange {
     pub change_set: Option<String>,
     /// What becomes of a resource that goes: `Delete`, `Retain`, …
     pub policy_action: Option<String>,
+    /// Its properties after the change, where CloudFormation tells them.
+    pub after: Option<Value>,
 }
 
 /// One property or attribute of a resource that changes.
@@ -303,5 +307,6 @@ pub fn modified(logical_id: &str, resource_type: &str, physical_id: &Arn) -> Res
         details: vec![Detail::edited("Properties", Some("TableMappings"))],
         change_set: None,
         policy_action: None,
+        after: None,
     }
 }

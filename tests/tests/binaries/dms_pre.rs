@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stage::dms::{Arn, PAUSE_MARK, TaskStatus};
 use stage::request::REQUEST_ID;
-use stage::stack::ResourceChange;
-use stage::stack::{CHANGE_SET, STACK, modified};
+use stage::stack::{CHANGE_SET, Detail, ResourceChange, STACK, modified};
 
 use super::{Scene, reason};
 
@@ -90,6 +89,7 @@ async fn a_plan_is_told_in_words_and_nothing_is_touched() {
                 "orders (Orders) is running: stop (since it changes (Modify of Orders))",
                 "users (Users) is running: leave: the deployment does not touch it",
             ],
+            "Refused": [],
         })
     );
     for task in [orders, users] {
@@ -105,6 +105,33 @@ async fn a_plan_is_told_in_words_and_nothing_is_touched() {
     for line in plan["Tasks"].as_array().unwrap() {
         assert!(line.as_str().unwrap().ends_with(&format!("stop (since {gone})")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_plan_tells_what_would_be_refused_and_what_a_replacement_does() {
+    let (scene, orders, users) = two_tasks().await;
+    scene.stack.becomes("UPDATE_COMPLETE");
+    let change = |id, task, after: Value| ResourceChange {
+        replacement: Some("True".to_owned()),
+        details: vec![Detail::edited("Properties", Some("MigrationType"))],
+        after: Some(after),
+        ..modified(id, TASK, task)
+    };
+    let source = Arn::new(scene.dms.member(&users, "SourceEndpointArn"));
+    scene.dms.reads(&source, "postgres", None);
+    scene.stack.changes(vec![
+        change("Orders", &orders, json!({ "MigrationType": "full-load-and-cdc" })),
+        change("Users", &users, json!({ "MigrationType": "cdc" })),
+    ]);
+    let of = json!({ "StackId": STACK, "ChangeSetId": format!("{CHANGE_SET}2") });
+    let plan = scene.notice(json!({ "plan": of })).await.unwrap();
+    let told = "orders (Orders) is running: stop (since it changes (Modify of Orders)); the task that replaces it loads \
+                everything again";
+    assert_eq!(plan["Tasks"][0], told);
+    let [task, refused] = [&plan["Tasks"][1], &plan["Refused"][0]].map(|it| it.as_str().unwrap());
+    assert!(task.starts_with("users (Users) is running: fail: PostgreSQL keeps"), "{task}");
+    assert!(refused.starts_with("users (Users): PostgreSQL keeps"), "{refused}");
+    assert_eq!(plan["Refused"].as_array().unwrap().len(), 1);
 }
 
 /// What a parent's change set tells of a nested stack.

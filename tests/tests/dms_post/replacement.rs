@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stage::dms::{Arn, TaskStatus};
-use stage::stack::ResourceChange;
-use stage::stack::modified;
+use stage::stack::{Detail, ResourceChange, modified};
 
 use super::{Scene, TASK};
 
@@ -26,6 +25,48 @@ async fn a_task_that_replaces_another_begins_at_its_checkpoint() {
     assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
     assert_eq!(scene.dms.runs(&new)[0].given, checkpoint);
     assert_eq!(scene.status(), TaskStatus::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_replaces_another_begins_at_a_position_of_its_own_only_if_this_deployment_gives_it_one() {
+    const OWN: &str = "mysql-bin-changelog.000024:373";
+    for (property, is_fresh) in [("CdcStartPosition", true), ("ReplicationInstanceArn", false)] {
+        for is_told in [true, false] {
+            let (scene, new) = replaced(TaskStatus::Stopped);
+            let position = json!({ "ReplicationTaskArn": new.as_str(), "CdcStartPosition": OWN });
+            scene.dms.call("ModifyReplicationTask", &position).unwrap();
+            let change = modified("Orders", TASK, &scene.orders);
+            scene.stack.changes(vec![ResourceChange {
+                replacement: Some("True".to_owned()),
+                details: vec![Detail::edited("Properties", Some(property))],
+                after: is_told.then(|| json!({ "MigrationType": "cdc", "CdcStartPosition": OWN })),
+                ..change
+            }]);
+            let checkpoint = scene.dms.checkpoint(&scene.orders);
+            assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
+            let given = if is_fresh { Some(OWN.to_owned()) } else { checkpoint };
+            assert_eq!(scene.dms.runs(&new)[0].given, given, "{property}, told: {is_told}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_is_carried_to_no_slot_that_was_made_after_it() {
+    for slot in [None, Some("sluice")] {
+        let (scene, new) = replaced(TaskStatus::Stopped);
+        let source = Arn::new(scene.dms.member(&new, "SourceEndpointArn"));
+        scene.dms.reads(&source, "postgres", slot);
+        if slot.is_none() {
+            let reason = scene.reason().await;
+            assert!(reason.contains("name it in the endpoint in the same deployment"), "{reason}");
+            assert!(scene.dms.runs(&new).is_empty());
+        } else {
+            let checkpoint = scene.dms.checkpoint(&scene.orders);
+            assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0]);
+            assert_eq!(scene.dms.runs(&new)[0].from, checkpoint);
+        }
+        assert_eq!(scene.dms.violations(), [""; 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

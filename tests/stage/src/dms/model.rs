@@ -1,6 +1,6 @@
 //! The model: what exists, and which operation does what to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::Arn;
@@ -40,6 +40,8 @@ pub(super) struct Model {
     /// All tasks there ever were: those that are gone still have their history.
     pub(super) tasks: BTreeMap<Arn, Task>,
     pub(super) tags: BTreeMap<Arn, BTreeMap<String, String>>,
+    /// The replication slots that somebody has made in PostgreSQL.
+    pub(super) slots: BTreeSet<String>,
     /// The calls to refuse, by operation and number.
     pub(super) faults: BTreeMap<String, BTreeMap<usize, Refusal>>,
     pub(super) throttle: Option<Throttle>,
@@ -67,6 +69,7 @@ impl Model {
             unreachable: BTreeMap::new(),
             tasks: BTreeMap::new(),
             tags: BTreeMap::new(),
+            slots: BTreeSet::new(),
             faults: BTreeMap::new(),
             throttle: None,
             tells_dates: true,

@@ -53,6 +53,15 @@ impl Dms {
         arn(&answer.unwrap()["Endpoint"]["EndpointArn"])
     }
 
+    /// A source is a database of this kind. `slot` is a replication slot in it that the endpoint names.
+    pub fn reads(&self, source: &Arn, engine: &str, slot: Option<&str>) {
+        let mut model = self.model();
+        model.slots.extend(slot.map(str::to_owned));
+        let document = &mut model.endpoints.get_mut(source).unwrap().document;
+        document.insert("EngineName".to_owned(), json!(engine));
+        document.insert("PostgreSQLSettings".to_owned(), json!({ "SlotName": slot }));
+    }
+
     /// A successful connection test, long enough ago for everybody to see it.
     pub fn connect(&self, endpoint: &Arn, instance: &Arn) {
         let mut model = self.model();
@@ -133,7 +142,7 @@ impl Model {
         if (works && !runs) || (has_run && task.runs.is_empty()) {
             let first = task.runs.is_empty();
             let start_type = if first { StartType::Start } else { StartType::Resume };
-            task.begin(now, start_type, None, head.clone(), &pace);
+            task.begin(now, start_type, None, (head.clone(), true), &pace);
         }
         let rest = match task.life.at(now) {
             Some(rest) if rested && rest.rests() => rest.clone(),

@@ -115,13 +115,13 @@ impl Task {
         text(&self.document, "MigrationType") != "full-load"
     }
 
-    /// Begins a run. `head` is the end of the binlog as a position.
+    /// Begins a run. `head` is the end of the binlog as a position. `has_log`: what came before is still to be had.
     pub(super) fn begin(
         &mut self,
         now: Instant,
         start_type: StartType,
         given: Option<&str>,
-        head: String,
+        (head, has_log): (String, bool),
         pace: &Pace,
     ) {
         let own = self.document.get("CdcStartPosition");
@@ -132,7 +132,7 @@ impl Task {
             StartType::Resume => checkpoint.or(own),
             StartType::Start | StartType::Reload => given.clone().or(own),
         };
-        let known = known.filter(|_| self.follows());
+        let known = known.filter(|_| self.follows() && has_log);
         self.runs.push(Run {
             start_type,
             given,

@@ -150,13 +150,49 @@ impl Model {
         }
         self.check_position(input)?;
         let (head, pace) = (self.binlog_head(now), self.pace.clone());
+        let has_log = self.slot(now, &arn, start_type, input)?;
         let task = self.task_mut(now, &arn)?;
         let feeds = task.next_run_fails.is_none();
-        task.begin(now, start_type, input.text("CdcStartPosition"), head, &pace);
+        task.begin(now, start_type, input.text("CdcStartPosition"), (head, has_log), &pace);
         if feeds {
             self.feed(now, &arn);
         }
         self.described_task(now, &arn)
+    }
+
+    /// Whether a run finds the log that it is to begin in. In PostgreSQL a replication slot keeps it, from the slot's birth
+    /// on: without a `SlotName`, each task's first run makes one, and is told no error.
+    fn slot(
+        &mut self,
+        now: Instant,
+        arn: &Arn,
+        start_type: StartType,
+        input: Input<'_>,
+    ) -> Result<bool, Refusal> {
+        let task = self.task(now, arn)?;
+        let name = task.name().to_owned();
+        let source = &self.endpoint(now, &Arn::new(text(&task.document, "SourceEndpointArn")))?.document;
+        let of_postgres = text(source, "EngineName").contains("postgres") && task.follows();
+        if !of_postgres || start_type == StartType::Resume {
+            return Ok(true);
+        }
+        let has_position =
+            input.text("CdcStartPosition").is_some() || !text(&task.document, "CdcStartPosition").is_empty();
+        let settings = source.get("PostgreSQLSettings");
+        let slot = settings.and_then(|it| it["SlotName"].as_str()).map(str::to_owned);
+        let Some(slot) = slot else {
+            if has_position {
+                self.violation(now, format!("task {name} lost what came before its replication slot"));
+            }
+            return Ok(false);
+        };
+        let failure = match (self.slots.contains(&slot), has_position) {
+            (false, _) => format!("replication slot \"{slot}\" does not exist"),
+            (true, false) => format!("replication slot \"{slot}\" needs a valid CdcStartPosition"),
+            (true, true) => return Ok(true),
+        };
+        self.task_mut(now, arn)?.next_run_fails = Some(failure);
+        Ok(true)
     }
 
     pub(super) fn stop_task(&mut self, now: Instant, input: Input<'_>) -> Result<Value, Refusal> {

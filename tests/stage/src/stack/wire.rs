@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -100,6 +101,7 @@ impl Inner {
                 element("Scope", &scope),
                 element("Details", &details),
                 change.change_set.as_deref().map(|it| element("ChangeSetId", it)).unwrap_or_default(),
+                change.after.as_ref().map(context).unwrap_or_default(),
             ];
             let change = element("ResourceChange", &parts.concat());
             members.push(element("member", &change));
@@ -140,6 +142,12 @@ impl Inner {
         let members: Vec<String> = self.resources().map(member).collect();
         paged("StackResourceSummaries", &members, page)
     }
+}
+
+/// A resource's properties, as JSON in XML.
+fn context(properties: &Value) -> String {
+    let context = json!({ "Properties": properties }).to_string();
+    element("AfterContext", &context.replace('&', "&amp;").replace('<', "&lt;"))
 }
 
 fn detail(detail: &Detail) -> String {
