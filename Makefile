@@ -20,6 +20,10 @@
 #   YES              1: `make destroy` asks nothing
 #   SEED, ROUNDS     what `make chaos` does, and how much of it
 
+# What is given on make's command line is taken as it was typed: make would put the variable `e` in the place of `$e`.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -196,7 +200,7 @@ package: TEMPLATES := handlers=cfn/handlers.yaml db-init=cfn/db-init.yaml
 package: account build package-stream ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
 	@$(UPLOAD)
 
-package-stream: TEMPLATES := database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml
+package-stream: TEMPLATES := database=cfn/database.yaml stream="$$TEMPLATE" archive=cfn/archive.yaml
 package-stream: account
 	@$(UPLOAD)
 
@@ -205,10 +209,10 @@ package-examples: account examples
 	@$(UPLOAD)
 
 define UPLOAD
-mkdir -p "$(PACKAGED)"; \
+mkdir -p "$$PACKAGED"; \
 for template in $(TEMPLATES); do \
-  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$(BUCKET)" \
-    --output-template-file "$(PACKAGED)/$${template%%=*}.yaml" 2>&1 >/dev/null \
+  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$$BUCKET" \
+    --output-template-file "$$PACKAGED/$${template%%=*}.yaml" 2>&1 >/dev/null \
     | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
 done
 endef

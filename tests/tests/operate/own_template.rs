@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use stage::cloud::root;
-use stage::dms::StartType;
-use stage::dms::{Arn, TaskStatus};
+use stage::dms::{Arn, Refusal, StartType, TaskStatus};
 
 use crate::operator::{Operator, assert_says, assert_silent_about};
 
@@ -61,7 +60,10 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
         operator.make(&[&format!("deploy-{stack}"), &ca]).await.done();
     }
     let packaged = operator.folder.path().join("stream.yaml");
-    let with_sluice = std::fs::read_to_string(&packaged).unwrap();
+    // Sluice goes by types, whatever somebody calls its resources.
+    let with_sluice = operator.cloud.package(EXAMPLE).await.unwrap();
+    let with_sluice = with_sluice.replace("\"DmsPre\"", "\"Gate\"").replace("\"DmsPost\"", "\"Opens\"");
+    assert!(with_sluice.contains("\"Gate\""));
 
     let mut before = before_sluice(&operator).await;
     before["Resources"]["Scratch"] =
@@ -92,7 +94,7 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     // Nothing of DMS changes. What runs goes on, and what never ran is started.
     std::fs::write(&packaged, &with_sluice).unwrap();
     let said = operator.make(&["plan", &template]).await.done();
-    assert_says(&said, &["add     DmsPre ", "the stack has no DmsPre yet that could be asked"]);
+    assert_says(&said, &["add     Gate ", "the stack has no DmsPre yet that could be asked"]);
     assert_silent_about(&said, &["AWS::DMS::", "sluice-database", "sluice-db-init"]);
     assert_says(&said, &["warns   Scratch ", "The bucket 'scratch' is not empty (/Resources/Scratch)"]);
     operator.aws(&["s3", "rm", "s3://scratch/notes"]).await;
@@ -110,18 +112,23 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
         "(CustomersTask) is running: leave: the deployment does not touch it",
     ];
     assert_says(&said, &parts);
+    let refusal = Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask");
+    dms.fail_next("StopReplicationTask", refusal);
+    let said = operator.make(&["deploy-stream", &template, changed]).await.failed();
+    assert_says(&said, &["first failure: Gate: ", "a task that was paused for it is being resumed"]);
+    operator.runs(&orders).await;
     let said = operator.make(&["deploy-stream", &template, changed, "EXPRESS=1"]).await.done();
     assert_says(&said, &["making a change set in express mode", "task OrdersTask          running"]);
     operator.runs(&orders).await;
     let runs = dms.runs(&orders);
     let types: Vec<_> = runs.iter().map(|run| run.start_type).collect();
-    assert_eq!(types, [StartType::Start, StartType::Resume]);
+    // Once in the rollback, and once more.
+    assert_eq!(types, [StartType::Start, StartType::Resume, StartType::Resume]);
     assert_eq!(dms.runs(&customers).len(), 1);
 
-    let as_json = operator.cloud.package(EXAMPLE).await.unwrap();
     // In express mode nothing is replaced. What fails stays, heals, and is mended in the same mode.
     let edited = |property: &str, value: &str| {
-        let mut edited: Value = serde_json::from_str(&as_json).unwrap();
+        let mut edited: Value = serde_json::from_str(&with_sluice).unwrap();
         edited["Resources"]["OrdersTask"]["Properties"][property] = json!(value);
         std::fs::write(&packaged, edited.to_string()).unwrap();
     };
@@ -134,10 +141,14 @@ async fn a_stack_that_lives_takes_sluice_in_and_from_then_on_pauses_what_a_chang
     let said = operator.make(&["deploy-stream", &template, "EXPRESS=1"]).await.failed();
     assert_says(
         &said,
-        &["sluice-stream: UPDATE_FAILED after", "first failure: OrdersTask: Error in mapping"],
+        &[
+            "sluice-stream: UPDATE_FAILED after",
+            "first failure: OrdersTask: Error in mapping",
+            "a task that was paused for it is being resumed",
+        ],
     );
     operator.runs(&orders).await;
-    std::fs::write(&packaged, with_sluice).unwrap();
+    std::fs::write(&packaged, &with_sluice).unwrap();
     let said = operator.make(&["deploy-stream", &template]).await.failed();
     assert_says(&said, &["is UPDATE_FAILED after a deployment in express mode", "EXPRESS=1"]);
     let said = operator.make(&["deploy-stream", &template, "EXPRESS=1"]).await.done();
