@@ -62,7 +62,7 @@ async fn life() {
     assert_eq!(why, "Replacement type updates not supported on stack with disable-rollback.");
     stream.healed("UPDATE_FAILED", &[&task]).await;
     // From there on it goes in the same mode, and only forward.
-    let standard = stage.cloud.change_set("express", "{}", &[].into(), Mode::Standard).await;
+    let standard = stage.cloud.change_set("express", "{}", &[].into()).await;
     let rolled_back = stage.cloud.cloudformation.ask("RollbackStack", &[("StackName", "express")]).await;
     for refusal in [format!("{:#}", standard.unwrap_err()), rolled_back.unwrap_err().to_string()] {
         assert!(refusal.contains("EXPRESS deployment mode"), "{refusal}");

@@ -110,7 +110,7 @@ impl<'a> Stream<'a> {
         let id = self.deployments.to_string();
         self.parameters.insert("DeploymentId", id);
         let template = self.template.to_string();
-        let made = self.cloud.change_set(self.name, &template, &self.parameters, self.mode);
+        let made = self.cloud.change_set_in(self.mode, self.name, &template, &self.parameters);
         made.await.unwrap()
     }
 
@@ -132,7 +132,7 @@ impl<'a> Stream<'a> {
     pub(crate) async fn delete(&mut self) {
         self.sights.clear();
         let mut show = |sight| self.sights.push(sight);
-        let ended = self.cloud.delete(self.name, self.mode, &mut self.watch, &mut show);
+        let ended = self.cloud.delete_in(self.mode, self.name, &mut self.watch, &mut show);
         assert_eq!(ended.await.unwrap(), "DELETE_COMPLETE");
         let violations = self.dms.violations();
         let name = format!("{}-", self.name);

@@ -110,7 +110,7 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
-        let change_set = self.change_set(stack, template, parameters, Mode::Standard).await?;
+        let change_set = self.change_set(stack, template, parameters).await?;
         self.execute(&change_set, Failure::RollsBack, watch, show).await
     }
 
@@ -123,7 +123,20 @@ impl Cloud {
         stack: &str,
         template: &str,
         parameters: &BTreeMap<&str, String>,
+    ) -> anyhow::Result<ChangeSet> {
+        self.change_set_in(Mode::Standard, stack, template, parameters).await
+    }
+
+    /// The same, of a deployment in this mode.
+    ///
+    /// # Errors
+    /// As [`change_set`](Self::change_set).
+    pub async fn change_set_in(
+        &self,
         mode: Mode,
+        stack: &str,
+        template: &str,
+        parameters: &BTreeMap<&str, String>,
     ) -> anyhow::Result<ChangeSet> {
         let exists = self.stack(stack).await.is_ok();
         let number = self.change_sets.fetch_add(1, Ordering::Relaxed);
@@ -192,7 +205,20 @@ impl Cloud {
     pub async fn delete(
         &self,
         stack: &str,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<String> {
+        self.delete_in(Mode::Standard, stack, watch, show).await
+    }
+
+    /// The same, in this mode.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub async fn delete_in(
+        &self,
         mode: Mode,
+        stack: &str,
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
