@@ -1,10 +1,9 @@
 """Express mode: CloudFormation doesn't wait until resources are ready.
 
 What it adds, all of it general:
-- DeploymentConfig of stack operations and change sets: its mode, in which a resource is done when the call that makes,
-  changes or deletes it has succeeded (a type that waits for more asks `is_express`; the database's server is waited for
-  in either mode), and its rollback, which is off in that mode unless
-  DisableRollback is false
+- DeploymentConfig of stack operations and change sets. In express mode a resource is done when the call that makes,
+  changes or deletes it has succeeded: a type that waits for more asks `is_express`. (The database's server is waited for
+  in either mode.) Rollback is off in that mode unless DisableRollback is false
 - what is refused after a failure in that mode: another mode, and RollbackStack
   https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html
   https://github.com/aws/aws-cdk-cli/issues/1739: the refusals
