@@ -16,6 +16,7 @@
 #   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
 #   ROLE_ARN         a role that CloudFormation works as, in place of yours
 #   TAGS             tags of the stacks, as Name=Value words
+#   EXPRESS          1: the stacks of the stream, the archive and the examples are deployed in express mode
 #   YES              1: `make destroy` asks nothing
 #   SEED, ROUNDS     what `make chaos` does, and how much of it
 
@@ -49,12 +50,13 @@ PARAMETERS_FILE ?=
 SSL_CA ?=
 ROLE_ARN ?=
 TAGS ?=
+EXPRESS ?=
 YES ?=
 SEED ?=
 ROUNDS ?= 10
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
 export ARCH STACK TEMPLATE HANDLERS_STACK DATABASE_STACK DB_INIT_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET
-export PARAMETERS PARAMETERS_FILE SSL_CA ROLE_ARN TAGS YES PACKAGED SEED ROUNDS
+export PARAMETERS PARAMETERS_FILE SSL_CA ROLE_ARN TAGS EXPRESS YES PACKAGED SEED ROUNDS
 
 VENV := .venv
 BIN := $(VENV)/bin

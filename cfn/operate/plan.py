@@ -27,7 +27,7 @@ def run(settings: Settings, kind: str) -> None:
     try:
         changes = list(change_set.changes())
         verb = "updated" if stack and not stack.is_draft else "created"
-        print(f"{name} would be {verb}:")
+        print(f"{name} would be {verb}{' in express mode' if change_set.is_express else ''}:")
         for change in changes:
             print(f"  {words(change)}")
         if any(change.type.startswith(("AWS::DMS::", PRE)) for change in changes):

@@ -34,6 +34,7 @@ async fn mistakes_are_named_before_anything_is_made() {
         (&["PARAMETERS=LogLevle=debug"], &["no template has a parameter LogLevle; is it LogLevel?"]),
         (&[no_json.as_str()], &["is not JSON"]),
         (&["PARAMETERS_FILE=nowhere.json"], &["nowhere.json"]),
+        (&["EXPRESS=yes"], &["EXPRESS is 'yes': 1 or nothing"]),
         (
             &[],
             &[
@@ -75,6 +76,11 @@ async fn mistakes_are_named_before_anything_is_made() {
         let said = operator.make(&arguments).await.failed();
         assert_says(&said, &parts);
         assert_silent_about(&said, &["Traceback"]);
+    }
+
+    for command in ["deploy-handlers", "deploy-database", "deploy-db-init", "destroy"] {
+        let said = operator.make(&[command, "EXPRESS=1"]).await.failed();
+        assert_says(&said, &[&format!("EXPRESS=1: not for make {command}, since")]);
     }
 
     // And so is what it is told.

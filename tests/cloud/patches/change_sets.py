@@ -1,8 +1,8 @@
 """Change sets and templates, where ministack's CloudFormation knows less than AWS's.
 
 What it adds, all of it general:
-- which change set a stack was made by, and that its execution fails when the rollback begins
-- without rollback nothing is replaced, and after a failure without rollback nothing is done with it
+- which change set a stack was made by and in which mode, and that its execution fails when the rollback begins
+- after a failure without rollback nothing goes on with it
 - tags as a scope of their own among a resource's changes
 - a resource's properties after its change, where DescribeChangeSet is asked for values
 - which properties replace a resource, for types of which ministack does not know it
@@ -43,9 +43,7 @@ def install() -> None:
     replaces(REPLACING)
     # ministack doesn't keep which change set a stack was made by.
     _ACTION_HANDLERS["ExecuteChangeSet"] = refused(noted(_ACTION_HANDLERS["ExecuteChangeSet"]))
-    _ACTION_HANDLERS["DescribeStacks"] = with_change_set_id(handlers._describe_stacks)
-    # ministack replaces whatever it is told to.
-    wrap(stacks, "_update_resource", replacing)
+    _ACTION_HANDLERS["DescribeStacks"] = with_its_origin(handlers._describe_stacks)
     # ministack says EXECUTE_IN_PROGRESS until a rollback is over.
     wrap(stacks, "_add_event", failed_with_the_rollback)
     # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
@@ -69,21 +67,8 @@ def refused(original):
                 f"This stack is currently in a non-terminal [{status}] state. To update the stack from this state, "
                 "please use the disable-rollback parameter with update-stack API. To rollback to the last known good "
                 "state, use the rollback-stack API"))
-        changes = [it["ResourceChange"] for it in (change_set or {}).get("Changes", [])]
-        stack["_not_replaced"] = () if rolls_back else {
-            it["LogicalResourceId"] for it in changes if it.get("Replacement") == "True"}
         return original(params)
     return execute
-
-
-def replacing(original):
-    """_update_resource, which replaces nothing without rollback."""
-    def update(rtype, physical_id, old_props, new_props, stack_name, logical_id=None, old_attrs=None):
-        stack = stack_record(stack_name)
-        if stack.get("StackStatus") == "UPDATE_IN_PROGRESS" and logical_id in stack.get("_not_replaced", ()):
-            raise ValueError("Replacement type updates not supported on stack with disable-rollback.")
-        return original(rtype, physical_id, old_props, new_props, stack_name, logical_id, old_attrs)
-    return update
 
 
 def noted(original):
@@ -103,16 +88,19 @@ def noted(original):
     return execute
 
 
-def with_change_set_id(original):
-    """DescribeStacks, with ChangeSetId."""
+def with_its_origin(original):
+    """DescribeStacks, with ChangeSetId and DeploymentConfig."""
     def describe(params):
         from ministack.services.cloudformation import _stacks
         status, headers, body = original(params)
         text = body.decode() if isinstance(body, bytes) else body
         for stack in _stacks.values():
+            tag = f"<StackId>{stack['StackId']}</StackId>"
             if stack.get("ChangeSetId"):
-                tag = f"<StackId>{stack['StackId']}</StackId>"
                 text = text.replace(tag, f"{tag}<ChangeSetId>{stack['ChangeSetId']}</ChangeSetId>", 1)
+            if stack.get("DeploymentConfig"):
+                config = "".join(f"<{name}>{value}</{name}>" for name, value in stack["DeploymentConfig"].items())
+                text = text.replace(tag, f"{tag}<DeploymentConfig>{config}</DeploymentConfig>", 1)
         return status, headers, text.encode() if isinstance(body, bytes) else text
     return describe
 

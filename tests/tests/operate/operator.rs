@@ -113,6 +113,7 @@ impl Operator {
         format!("PARAMETERS_FILE={}", file.display())
     }
 
+    /// Runs the AWS command line.
     pub(crate) async fn aws(&self, arguments: &[&str]) {
         let mut aws = self.cloud.command(tool("aws").unwrap());
         said(aws.args(arguments)).await.unwrap();

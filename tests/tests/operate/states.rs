@@ -29,6 +29,10 @@ fn answer(status: &str, body: &str, has_expired: &AtomicBool) -> (StatusCode, St
         let text = format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>");
         return (StatusCode::BAD_REQUEST, text);
     }
+    if action == "DescribeEvents" {
+        let error = "<Code>AccessDenied</Code><Message>no such permission</Message>";
+        return (StatusCode::FORBIDDEN, format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>"));
+    }
     let result = match action {
         "GetCallerIdentity" => "<Account>123456789012</Account>".to_owned(),
         "DescribeStacks" => format!(
@@ -117,6 +121,11 @@ async fn whoever_loses_sight_of_a_deployment_is_told_that_it_goes_on() {
     let said = refusal("deploy-database", "UPDATE_COMPLETE").await;
     let parts = ["The security token is expired", "goes on: `make status`"];
     assert_says(&said, &parts);
+    // Nor does a deployment depend on what whoever makes it may not read.
+    assert_says(
+        &said,
+        &["validation found can't be read (cloudformation:DescribeEvents): ", "no such permission"],
+    );
 }
 
 /// Runs a program that takes one of the programs' modules by itself.

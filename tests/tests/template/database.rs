@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use stage::cloud::Cloud;
-use stage::cloud::stacks::{Watch, members, text};
+use stage::cloud::stacks::{Mode, Watch, members, text};
 use stage::dms::Pace;
 use stage::play::architecture;
 
@@ -118,7 +118,7 @@ async fn a_serverless_cluster_of_two_behind_endpoints_becomes_ready() {
         assert!(call.allowed && secrets.contains(&&call.resource), "{call:?}");
     }
     for stack in ["ready", "database", "sluice"] {
-        let ended = cloud.delete(stack, &mut watch, &mut |_| {}).await;
+        let ended = cloud.delete(stack, Mode::Standard, &mut watch, &mut |_| {}).await;
         assert_eq!(ended.unwrap(), "DELETE_COMPLETE");
     }
 }

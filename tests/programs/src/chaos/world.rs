@@ -17,7 +17,7 @@ use super::change::changed;
 use super::plan::{Operation, Round, Trouble};
 use super::trouble::Reach;
 use crate::timeline::Film;
-use stage::cloud::stacks::{Failure, Sight, Watch};
+use stage::cloud::stacks::{Failure, Mode, Sight, Watch};
 use stage::cloud::stream::database;
 use stage::cloud::{Cloud, FunctionLine};
 use stage::dms::{Pace, Throttle};
@@ -103,7 +103,7 @@ impl World {
             parameters.insert("StreamRetentionHours", (24 + number).to_string());
         }
         let text = template.to_string();
-        let change_set = self.cloud.change_set(STACK, &text, &parameters).await?;
+        let change_set = self.cloud.change_set(STACK, &text, &parameters, Mode::Standard).await?;
         let reach = Reach {
             dms: self.cloud.dms.clone(),
             server: Arc::clone(&self.server),

@@ -15,7 +15,7 @@ use super::template::template;
 use super::{Operation, Outcome, SetUp, Times};
 use crate::chaos;
 use stage::cloud::Cloud;
-use stage::cloud::stacks::{Failure, Sight, Watch};
+use stage::cloud::stacks::{Failure, Mode, Sight, Watch};
 use stage::mysql::MysqlServer;
 use stage::replica::binlog::{Position, head};
 use stage::traffic::count::{Change, missing};
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
             self.cloud.dms.fail_next_run(&task, why);
         }
         let text = template.to_string();
-        let change_set = self.cloud.change_set(STACK, &text, &parameters).await?;
+        let change_set = self.cloud.change_set(STACK, &text, &parameters, Mode::Standard).await?;
         let tell = self.tell;
         let set_up = self.set_up;
         let mut show = |sight: Sight| {
