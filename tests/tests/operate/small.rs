@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use serde_json::Value;
-use stage::cloud::stacks::{Failure, Watch, members, text};
+use stage::cloud::stacks::{Failure, Mode, Watch, members, text};
 use stage::cloud::{BUCKET, root, said as said_by, tool};
 
 use crate::operator::{Operator, assert_says, assert_silent_about};
@@ -71,7 +71,7 @@ impl Operator {
         let template = std::fs::read_to_string(self.packaged(kind))?;
         let parameters = [("SubnetIds", "subnet-1"), ("SecurityGroupIds", group)];
         let parameters = parameters.map(|(name, value)| (name, value.to_owned())).into();
-        let change_set = self.cloud.change_set(stack, &template, &parameters).await?;
+        let change_set = self.cloud.change_set(stack, &template, &parameters, Mode::Standard).await?;
         self.cloud.execute(&change_set, failure, &mut Watch::default(), &mut |_| {}).await
     }
 }
