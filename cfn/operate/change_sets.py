@@ -101,6 +101,8 @@ class ChangeSet:
             )
             change_set = cls(made["Id"], made["StackId"], stack, express)
             cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=change_set.id, WaiterConfig=PACE)
+            for line in findings.lines(change_set.id):
+                print(f"  {line}")
         except WaiterError as error:
             reason = error.last_response.get("StatusReason", str(error))
             unchanged = reason.startswith(UNCHANGED)
@@ -112,8 +114,6 @@ class ChangeSet:
         except BaseException:
             change_set.discard()
             raise
-        for line in findings.lines(change_set.id):
-            print(f"  {line}")
         return change_set
 
     def changes(self) -> Iterator[Change]:

@@ -26,7 +26,8 @@ PATIENCE_S = 300
 
 def change_set(settings: Settings, kind: str) -> ChangeSet | None:
     """The change set that brings a stack there; None if it is there."""
-    told, express = parameters.of(settings, kind), settings.express and kind in EXPRESS
+    told = parameters.of(settings, kind)
+    express = settings.express and kind in EXPRESS
     return ChangeSet.create(settings.names[kind], settings.template(kind), told, settings, express=express)
 
 
@@ -57,25 +58,24 @@ def can_roll_back(change: ChangeSet, kind: str, name: str) -> bool:
 
     Without rollback it replaces nothing. After an operation without rollback that failed, it does nothing else.
     """
-    replaced = [it.name for it in change.changes() if it.how == "replaced"]
+    replaced = ", ".join(it.name for it in change.changes() if it.how == "replaced")
     stuck = change.stack and change.stack.is_stuck
     if stuck and replaced:
         raise Failure(
             f"{name} is {change.stack.status}: CloudFormation goes on without rollback only, and then it replaces "
-            f"nothing. This would replace {', '.join(replaced)}. {way_back(change.stack)}"
+            f"nothing. This would replace {replaced}. {way_back(change.stack)}"
         )
     if change.is_express and replaced:
         raise Failure(
-            f"{name}: EXPRESS=1 is without rollback, and then CloudFormation replaces nothing. This would replace "
-            f"{', '.join(replaced)}: deploy it without EXPRESS"
+            f"{name}: EXPRESS=1 is without rollback, and without rollback CloudFormation replaces nothing. This would "
+            f"replace {replaced}: deploy it without EXPRESS"
         )
     if stuck:
         print(f"{name} is {change.stack.status}: it goes on from there, without rollback")
-        return False
-    if kind in WITHOUT_ROLLBACK and replaced:
-        print(f"{name}: with rollback this time, since {', '.join(replaced)} would not be replaced without")
+    elif kind in WITHOUT_ROLLBACK and replaced:
+        print(f"{name}: with rollback this time, since {replaced} would not be replaced without")
         return True
-    return not change.is_express and kind not in WITHOUT_ROLLBACK
+    return not (stuck or change.is_express or kind in WITHOUT_ROLLBACK)
 
 
 def way_back(stack: Stack) -> str:

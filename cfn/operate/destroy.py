@@ -21,8 +21,8 @@ KEEPING = {**RETAINING, "Snapshot": "a last snapshot"}
 # Where no policy is given, CloudFormation takes a snapshot of these.
 SNAPSHOT_TYPES = ("AWS::RDS::DBCluster",)
 
-# Whoever may can protect these behind the template's back, so RDS is asked. With what RDS's commands call each, the
-# parameter that names one, and the list that describes it.
+# These can be protected from outside the template, so RDS is asked: what its commands call each, the parameter that
+# names one, and the list in the answer.
 ASKED = {
     "AWS::RDS::DBCluster": ("db-cluster", "DBClusterIdentifier", "DBClusters"),
     "AWS::RDS::DBInstance": ("db-instance", "DBInstanceIdentifier", "DBInstances"),
@@ -82,7 +82,11 @@ def refused(stack: Stack, names: set[str]) -> Iterator[str]:
     template = template_of(stack)
     for resource in resources(stack.id):
         definition = template["Resources"].get(resource.name, {})
-        if policy(resource, definition) not in RETAINING and (way := protection(resource, definition, stack)):
+        if (
+            resource.id
+            and policy(resource, definition) not in RETAINING
+            and (way := protection(resource, definition, stack))
+        ):
             yield f"{stack.name}: {resource.name} ({resource.type}, {resource.id}) is protected from deletion{way}"
 
 
@@ -96,7 +100,7 @@ def protection(resource: Resource, definition: dict, stack: Stack) -> str:
         except ClientError as error:
             if "NotFound" in error.response["Error"]["Code"]:
                 return ""
-            # Nobody may look: the template tells how it was made.
+            # Whoever calls may not look: the template tells how it was made.
         else:
             command = f"aws rds modify-{what} --{what}-identifier {resource.id} --no-deletion-protection"
             return f":\n  {command}" if found.get("DeletionProtection") else ""

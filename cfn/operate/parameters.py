@@ -129,7 +129,7 @@ def ties(settings: Settings, kind: str) -> tuple[Ties, Ties]:
     tellable = template.keys() & {it for source in sources for it in templates.outputs(settings.template(source.kind))}
     before = noted(stack) if stack else None
     if before is None:
-        # What is neither the output nor the default is what somebody wanted.
+        # A value that is not the output, or without an output not the default, is what somebody wanted.
         defaults = {it: value_of(template[it]["Default"]) for it in tellable if "Default" in template[it]}
         given = tellable & (stack.parameters if stack else {}).keys()
         wanted = {it for it in given if stack.parameters[it] != told.get(it, defaults.get(it))}

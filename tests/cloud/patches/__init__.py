@@ -5,7 +5,7 @@
 | stack_operations   | cloudformation (the engine) | events, clean-up, rollbacks and EventBridge's events as AWS's     |
 | change_sets        | cloudformation (change sets)| which change set is at work, tags as a scope, mappings            |
 | validation         | cloudformation (change sets)| what is validated before a deployment, and its findings           |
-| express            | cloudformation (the engine) | express mode, and what is refused after a failure in it           |
+| express            | cloudformation (the engine) | express mode, and what is refused without a rollback              |
 | custom_resources   | cloudformation (Custom::)   | asynchronous requests, pre-signed URLs, answers checked           |
 | resource_types     | cloudformation (types)      | NAT gateways, addresses, alarms, secrets                          |
 | calls              | lambda, eventbridge         | retries, ages and OnFailure of events and of Kinesis batches      |

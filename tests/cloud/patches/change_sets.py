@@ -2,7 +2,7 @@
 
 What it adds, all of it general:
 - which change set a stack was made by and in which mode, and that its execution fails when the rollback begins
-- without rollback nothing is replaced, and after a failure without rollback nothing is done with it
+- after a failure without rollback nothing goes on with it
 - tags as a scope of their own among a resource's changes
 - a resource's properties after its change, where DescribeChangeSet is asked for values
 - which properties replace a resource, for types of which ministack does not know it
@@ -44,8 +44,6 @@ def install() -> None:
     # ministack doesn't keep which change set a stack was made by.
     _ACTION_HANDLERS["ExecuteChangeSet"] = refused(noted(_ACTION_HANDLERS["ExecuteChangeSet"]))
     _ACTION_HANDLERS["DescribeStacks"] = with_its_origin(handlers._describe_stacks)
-    # ministack replaces whatever it is told to.
-    wrap(stacks, "_update_resource", replacing)
     # ministack says EXECUTE_IN_PROGRESS until a rollback is over.
     wrap(stacks, "_add_event", failed_with_the_rollback)
     # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
@@ -69,21 +67,8 @@ def refused(original):
                 f"This stack is currently in a non-terminal [{status}] state. To update the stack from this state, "
                 "please use the disable-rollback parameter with update-stack API. To rollback to the last known good "
                 "state, use the rollback-stack API"))
-        changes = [it["ResourceChange"] for it in (change_set or {}).get("Changes", [])]
-        stack["_not_replaced"] = () if rolls_back else {
-            it["LogicalResourceId"] for it in changes if it.get("Replacement") == "True"}
         return original(params)
     return execute
-
-
-def replacing(original):
-    """_update_resource, which replaces nothing without rollback."""
-    def update(rtype, physical_id, old_props, new_props, stack_name, logical_id=None, old_attrs=None):
-        stack = stack_record(stack_name)
-        if stack.get("StackStatus") == "UPDATE_IN_PROGRESS" and logical_id in stack.get("_not_replaced", ()):
-            raise ValueError("Replacement type updates not supported on stack with disable-rollback.")
-        return original(rtype, physical_id, old_props, new_props, stack_name, logical_id, old_attrs)
-    return update
 
 
 def noted(original):

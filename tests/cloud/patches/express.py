@@ -1,24 +1,26 @@
-"""Express mode: CloudFormation doesn't wait until resources are ready.
+"""Express mode: CloudFormation doesn't wait until resources are ready, and deployments without a rollback.
 
 What it adds, all of it general:
 - DeploymentConfig of stack operations and change sets. In express mode a resource is done when the call that makes,
   changes or deletes it has succeeded: a type that waits for more asks `is_express`. (The database's server is waited for
   in either mode.) Rollback is off in that mode unless DisableRollback is false
 - what is refused after a failure in that mode: another mode, and RollbackStack
+- replacements refused where nothing is rolled back, in either mode, of types whose replacing properties are known
   https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-express-mode.html
-  https://github.com/aws/aws-cdk-cli/issues/1739: the refusals
+  https://github.com/aws/aws-cdk-cli/issues/1739 and 1931: the refusals
 """
 
 import contextvars
 
-from ministack.services.cloudformation import _ACTION_HANDLERS, changesets, handlers, stacks
+from ministack.services.cloudformation import _ACTION_HANDLERS, changesets, handlers, provisioners, stacks
 
 from patches.patching import wrap
 
 DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
 
-# Of the operation at work, and of all that it starts.
+# What goes for the operation at work, and for all that it starts.
 _is_express: contextvars.ContextVar = contextvars.ContextVar("is_express", default=False)
+_rolls_back: contextvars.ContextVar = contextvars.ContextVar("rolls_back", default=True)
 
 
 def install() -> None:
@@ -29,6 +31,8 @@ def install() -> None:
     # ministack knows no DeploymentConfig.
     _ACTION_HANDLERS["CreateChangeSet"] = in_the_same_mode(configured(_ACTION_HANDLERS["CreateChangeSet"]))
     _ACTION_HANDLERS["RollbackStack"] = not_after_express(_ACTION_HANDLERS["RollbackStack"])
+    # ministack replaces resources also where it couldn't undo that.
+    wrap(stacks, "_update_resource", in_place)
     wrap(stacks, "_add_event", with_the_mode)
 
 
@@ -82,11 +86,15 @@ def in_its_mode(original):
             return handlers._error("ValidationError", "DisableRollback and DeploymentConfig exclude each other here")
         if config:
             params = {**params, "DisableRollback": [config["DisableRollback"]]}
-        token = _is_express.set(bool(config) and config["Mode"] == "EXPRESS")
+        tokens = [
+            (_is_express, _is_express.set(bool(config) and config["Mode"] == "EXPRESS")),
+            (_rolls_back, _rolls_back.set(changesets._p(params, "DisableRollback", "false").lower() != "true")),
+        ]
         try:
             response = original(params)
         finally:
-            _is_express.reset(token)
+            for variable, token in tokens:
+                variable.reset(token)
         stack = stack_of({"StackName": [change_set["StackName"]]} if change_set else params)
         if response[0] < 400:
             stack["DeploymentConfig"] = config
@@ -116,6 +124,15 @@ def not_after_express(original):
                 "are in a failed state")
         return original(params)
     return roll_back
+
+
+def in_place(original):
+    """_update_resource, refusing to replace what no rollback would bring back."""
+    def update(rtype, physical_id, old_props, new_props, *args, **kwargs):
+        if not _rolls_back.get() and provisioners._replacing_change(rtype, old_props, new_props):
+            raise ValueError("Replacement type updates not supported on stack with disable-rollback.")
+        return original(rtype, physical_id, old_props, new_props, *args, **kwargs)
+    return update
 
 
 def with_the_mode(original):
