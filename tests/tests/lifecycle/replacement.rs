@@ -139,3 +139,77 @@ fn in_another_vpc_there_is_another_instance_and_the_task_goes_on_there() {
         stream.delete().await;
     });
 }
+
+#[test]
+fn a_task_of_postgresql_is_replaced_only_with_a_slot_that_is_named_and_nothing_stops_before() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "slot");
+        let given = [("SourceEngineName", "aurora-postgresql"), ("SourceDatabaseName", "shop")];
+        stream.give(given.map(owned).into());
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let old = stream.task("ReplicationTask").await;
+
+        stream.give([owned(("TaskResourceIdentifier", "slot-new"))].into());
+        assert_eq!(stream.deploy().await, "UPDATE_ROLLBACK_COMPLETE");
+        let why = stream.reason("DmsPre", "UPDATE_FAILED");
+        assert!(why.contains("PostgreSQL keeps the position in a replication slot"), "{why}");
+        assert_eq!(stream.life(&old), [Creating, Ready, Starting, Running]);
+
+        // Somebody has made a slot, from which what comes since can be read.
+        const BIRTH: &str = "mysql-bin-changelog.000002:154";
+        stream.dms.has_slot("sluice_slot");
+        stream.give([("SourceSlotName", "sluice_slot"), ("StartPosition", BIRTH)].map(owned).into());
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        let new = stream.task("ReplicationTask").await;
+        assert_eq!(stream.dms.runs(&new)[0].from.as_deref(), Some(BIRTH));
+        assert_eq!(stream.dms.status(&new), Some(Running));
+
+        // From now on, a task can go on in the slot where another has stopped.
+        stream.give([owned(("TaskResourceIdentifier", "slot-newer"))].into());
+        let checkpoint = next_checkpoint(stream.dms, &new);
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        let newer = stream.task("ReplicationTask").await;
+        assert_eq!(stream.dms.runs(&newer)[0].from, Some(checkpoint.await.unwrap()));
+        stream.delete().await;
+    });
+}
+
+#[test]
+fn a_task_begins_at_a_position_that_its_deployment_sets_and_loads_again_with_another_migration_type() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "position");
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+
+        const RESCUE: &str = "mysql-bin-changelog.000002:200";
+        stream.give([("StartPosition", RESCUE), ("TaskResourceIdentifier", "position-2")].map(owned).into());
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        let second = stream.task("ReplicationTask").await;
+        assert_eq!(stream.dms.runs(&second)[0].given.as_deref(), Some(RESCUE));
+
+        // The position stays in the template, and is a thing of the past.
+        stream.give([owned(("TaskResourceIdentifier", "position-3"))].into());
+        let checkpoint = next_checkpoint(stream.dms, &second);
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        let third = stream.task("ReplicationTask").await;
+        assert_eq!(stream.dms.runs(&third)[0].given, Some(checkpoint.await.unwrap()));
+
+        let load = [
+            ("MigrationType", "full-load-and-cdc"),
+            ("BeforeImages", "false"),
+            ("StartPosition", ""),
+            ("TaskResourceIdentifier", ""),
+        ];
+        stream.give(load.map(owned).into());
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        stream.said("DmsPre", "the task that replaces it loads everything again").await;
+        let loads = stream.task("ReplicationTask").await;
+        assert_ne!(loads, third);
+        let runs = stream.dms.runs(&loads);
+        assert_eq!((runs.len(), runs[0].start_type, runs[0].given.as_ref()), (1, StartType::Start, None));
+        stream.delete().await;
+    });
+}
+
+fn owned((name, value): (&'static str, &str)) -> (&'static str, String) {
+    (name, value.to_owned())
+}

@@ -53,6 +53,11 @@ impl Dms {
         arn(&answer.unwrap()["Endpoint"]["EndpointArn"])
     }
 
+    /// Somebody has made a replication slot in PostgreSQL.
+    pub fn has_slot(&self, name: &str) {
+        self.model().slots.insert(name.to_owned());
+    }
+
     /// A source is a database of this kind. `slot` is a replication slot in it that the endpoint names.
     pub fn reads(&self, source: &Arn, engine: &str, slot: Option<&str>) {
         let mut model = self.model();
