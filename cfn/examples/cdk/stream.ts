@@ -37,7 +37,7 @@ export class StreamStack extends Stack {
     // Inline policies, since they are there when the role is. A grant (stream.grantWrite) is a resource of its own, for
     // which no endpoint waits.
     const sourceSecretRole = new Role(this, 'SourceSecretRole', {
-      assumedBy: this.dms(`dms.${this.region}.amazonaws.com`),
+      assumedBy: this.dms(`dms.${this.region}.${this.urlSuffix}`),
       inlinePolicies: { 'read-secret': allow(['secretsmanager:GetSecretValue'], props.sourceSecretArn) },
     });
     const targetStreamRole = new Role(this, 'TargetStreamRole', {
@@ -93,10 +93,15 @@ export class StreamStack extends Stack {
               'rule-type': 'selection',
               'rule-id': '1',
               'rule-name': '1',
-              'object-locator': { 'schema-name': 'app', 'table-name': table },
+              // To DMS, _ is any character, and [_] is itself.
+              'object-locator': { 'schema-name': 'app', 'table-name': table.replaceAll('_', '[_]') },
               'rule-action': 'include',
             },
           ],
+        }),
+        // DMS may want them once a mapping changes.
+        replicationTaskSettings: this.toJsonString({
+          BeforeImageSettings: { EnableBeforeImage: true, FieldName: 'before', ColumnFilter: 'all' },
         }),
       });
     }

@@ -5,6 +5,7 @@ use stage::cloud::stacks::Failure;
 use stage::dms::StartType;
 use stage::dms::TaskStatus::{Creating, Deleting, Modifying, Ready, Running, Starting, Stopped, Stopping};
 use stage::play::mappings;
+use stage::replica::rules::Selection;
 
 use crate::shared::on_stage;
 use crate::stream::Stream;
@@ -185,5 +186,22 @@ fn an_endpoint_that_does_not_wait_for_dms_pre_changes_under_a_running_task_in_so
             assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
         }
         assert!(changed_under(&stream), "{:?}", stream.dms.violations());
+    });
+}
+
+#[test]
+fn the_database_of_a_name_is_captured_and_none_that_is_called_alike() {
+    on_stage(async |stage| {
+        let mut stream = Stream::new(stage, "alike");
+        stream.give([("SchemaName", "my_app".to_owned())].into());
+        assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
+        let task = stream.task("ReplicationTask").await;
+        let selection = Selection::new(&stream.dms.member(&task, "TableMappings"));
+        assert!(selection.takes("my_app", "orders"));
+        assert!(!selection.takes("my-app", "orders"));
+        // DbInit's own table is left out, and no other.
+        assert!(!selection.takes("my_app", "sluice_schema_history"));
+        assert!(selection.takes("my_app", "sluice-schema-history"));
+        stream.delete().await;
     });
 }

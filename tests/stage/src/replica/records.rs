@@ -137,7 +137,8 @@ impl Form {
     }
 
     fn record(&self, key: String, document: &Value) -> Record {
-        let text = if self.indented { format!("{document:#}") } else { document.to_string() };
+        // DMS ends a record on one line with a newline.
+        let text = if self.indented { format!("{document:#}") } else { format!("{document}\n") };
         Record { key, text }
     }
 

@@ -39,7 +39,7 @@ impl Selection {
     }
 }
 
-/// SQL's LIKE, but for its escapes: `%` is any text, `_` any character.
+/// Whether a name is meant: `%` is any text, `_` any character, and one in brackets itself.
 fn is_like(name: &str, pattern: &str) -> bool {
     let Some(first) = pattern.chars().next() else {
         return name.is_empty();
@@ -48,6 +48,9 @@ fn is_like(name: &str, pattern: &str) -> bool {
     if first == '%' {
         let mut ends = (0..=name.len()).filter(|end| name.is_char_boundary(*end));
         return ends.any(|end| is_like(&name[end..], rest));
+    }
+    if let Some((literal, rest)) = pattern.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return name.strip_prefix(literal).is_some_and(|name| is_like(name, rest));
     }
     let mut characters = name.chars();
     match characters.next() {
@@ -76,6 +79,15 @@ mod tests {
         assert!(all_but.takes("blog", "examples"));
         assert!(!all_but.takes("blog", "sluice_schema_history"));
         assert!(!all_but.takes("shop", "examples"));
+    }
+
+    #[test]
+    fn an_underscore_is_itself_in_brackets_only() {
+        let names = ["my_app", "my-app", "my__app", "myapp"];
+        let taken = |schema: &str| names.map(|name| selection(&[("include", schema, "%")]).takes(name, "t"));
+        assert_eq!(taken("my_app"), [true, true, false, false]);
+        assert_eq!(taken("my[_]app"), [true, false, false, false]);
+        assert_eq!(taken("my[%]app"), [false; 4]);
     }
 
     #[test]
