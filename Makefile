@@ -16,8 +16,13 @@
 #   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
 #   ROLE_ARN         a role that CloudFormation works as, in place of yours
 #   TAGS             tags of the stacks, as Name=Value words
+#   EXPRESS          1: the stacks of the stream, the archive and the examples are deployed in express mode
 #   YES              1: `make destroy` asks nothing
 #   SEED, ROUNDS     what `make chaos` does, and how much of it
+
+# What is given on make's command line is taken as it was typed: make would put the variable `e` in the place of `$e`.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -45,12 +50,13 @@ PARAMETERS_FILE ?=
 SSL_CA ?=
 ROLE_ARN ?=
 TAGS ?=
+EXPRESS ?=
 YES ?=
 SEED ?=
 ROUNDS ?= 10
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
 export ARCH STACK TEMPLATE HANDLERS_STACK DATABASE_STACK DB_INIT_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET
-export PARAMETERS PARAMETERS_FILE SSL_CA ROLE_ARN TAGS YES PACKAGED SEED ROUNDS
+export PARAMETERS PARAMETERS_FILE SSL_CA ROLE_ARN TAGS EXPRESS YES PACKAGED SEED ROUNDS
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -194,7 +200,7 @@ package: TEMPLATES := handlers=cfn/handlers.yaml db-init=cfn/db-init.yaml
 package: account build package-stream ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
 	@$(UPLOAD)
 
-package-stream: TEMPLATES := database=cfn/database.yaml stream=$(TEMPLATE) archive=cfn/archive.yaml
+package-stream: TEMPLATES := database=cfn/database.yaml stream="$$TEMPLATE" archive=cfn/archive.yaml
 package-stream: account
 	@$(UPLOAD)
 
@@ -203,10 +209,10 @@ package-examples: account examples
 	@$(UPLOAD)
 
 define UPLOAD
-mkdir -p "$(PACKAGED)"; \
+mkdir -p "$$PACKAGED"; \
 for template in $(TEMPLATES); do \
-  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$(BUCKET)" \
-    --output-template-file "$(PACKAGED)/$${template%%=*}.yaml" 2>&1 >/dev/null \
+  aws cloudformation package --template-file "$${template#*=}" --s3-bucket "$$BUCKET" \
+    --output-template-file "$$PACKAGED/$${template%%=*}.yaml" 2>&1 >/dev/null \
     | tr '\r' '\n' | { grep -v '^Uploading' || true; } >&2; \
 done
 endef

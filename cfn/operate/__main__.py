@@ -55,6 +55,12 @@ def plan_all(settings: Settings) -> None:
             plan.run(settings, kind)
 
 
+# Where express mode makes no sense, and why.
+NOT_EXPRESS = {
+    **{f"deploy-{kind}": "what is deployed next needs it ready" for kind in STACKS if kind not in deploy.EXPRESS},
+    "destroy": "what a stack stands on can be deleted only when all of it is gone",
+}
+
 COMMANDS = {
     "account": look,
     "deploy": deploy_all,
@@ -78,6 +84,8 @@ def main() -> int:
             check.run(os.environ.get("TEMPLATE") or "cfn/stream.yaml")
             return 0
         settings = Settings.of_environment()
+        if settings.express and command in NOT_EXPRESS:
+            raise Failure(f"EXPRESS=1: not for make {command}, since {NOT_EXPRESS[command]}")
         where = account.name()
         # The deploy commands come after it, and after each other.
         if not command.startswith("deploy"):

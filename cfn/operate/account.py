@@ -2,9 +2,9 @@
 
 import os
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+from clients import client
 from failure import Failure
 
 # Whoever has forgotten something hears of it at once, and not after ten tries.
@@ -14,7 +14,7 @@ CONFIG = Config(retries={"mode": "standard", "max_attempts": 2}, connect_timeout
 def name() -> str:
     """The account and the region, in words. Failure if they can't be told: then nothing else can be done either."""
     try:
-        sts = boto3.client("sts", config=CONFIG)
+        sts = client("sts", CONFIG)
         if not sts.meta.region_name:
             # It is set, to nothing.
             raise NoRegionError
@@ -36,7 +36,7 @@ def check_bucket(bucket: str) -> None:
     """Failure if the functions can't be uploaded there for Lambda to take."""
     if not bucket:
         raise Failure("Name the bucket for the functions: BUCKET=my-artifacts")
-    s3 = boto3.client("s3", config=CONFIG)
+    s3 = client("s3", CONFIG)
     try:
         found = s3.head_bucket(Bucket=bucket)
     except ClientError as error:

@@ -7,13 +7,18 @@ import events
 import parameters
 import status
 from change_sets import ChangeSet, deletion
+from check import PRE
 from failure import Failure
-from parameters import DATABASE, DB_INIT, takes_from
+from parameters import DATABASE, DB_INIT, owns, takes_from
 from settings import Settings
 from stacks import Stack, resources
 
 # A rollback undoes no migration, and would call DbInit on the database that has the new ones.
 WITHOUT_ROLLBACK = {"db-init"}
+
+# What may be deployed in express mode. The functions and the database of the other stacks are used by the next one at
+# once, so they have to be ready. What the stream's stack offers is ready when its tasks run.
+EXPRESS = {"stream", "archive", "examples"}
 
 # For how long a task may take to run that healing resumes after a deployment.
 PATIENCE_S = 300
@@ -22,7 +27,8 @@ PATIENCE_S = 300
 def change_set(settings: Settings, kind: str) -> ChangeSet | None:
     """The change set that brings a stack there; None if it is there."""
     told = parameters.of(settings, kind)
-    return ChangeSet.create(settings.names[kind], settings.template(kind), told, settings)
+    express = settings.express and kind in EXPRESS
+    return ChangeSet.create(settings.names[kind], settings.template(kind), told, settings, express=express)
 
 
 def run(settings: Settings, kind: str) -> None:
@@ -32,14 +38,53 @@ def run(settings: Settings, kind: str) -> None:
     if change is None:
         print(f"{name}: nothing to change")
         return
-    tasks = states(change.stack_id)
-    before = events.newest(change.stack_id)
-    change.execute(rolls_back=kind not in WITHOUT_ROLLBACK)
+    try:
+        rolls_back = can_roll_back(change, kind, name)
+        tasks = states(change.stack_id)
+        before = events.newest(change.stack_id)
+        change.execute(rolls_back=rolls_back)
+    except BaseException:
+        change.discard()
+        raise
     ended(name, events.follow(change.stack_id, before), {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
     stack = Stack.find(change.stack_id)
     for output, value in sorted(stack.outputs.items() if stack else ()):
         print(f"  {output:<24} {value}")
     tell_tasks(change.stack_id, tasks)
+
+
+def can_roll_back(change: ChangeSet, kind: str, name: str) -> bool:
+    """Whether CloudFormation is to undo the change if it fails. Failure if CloudFormation would refuse it either way.
+
+    Without rollback it replaces nothing. After an operation without rollback that failed, it does nothing else.
+    """
+    replaced = ", ".join(it.name for it in change.changes() if it.how == "replaced")
+    stuck = change.stack and change.stack.is_stuck
+    if stuck and replaced:
+        raise Failure(
+            f"{name} is {change.stack.status}: CloudFormation goes on without rollback only, and then it replaces "
+            f"nothing. This would replace {replaced}. {way_back(change.stack)}"
+        )
+    if change.is_express and replaced:
+        raise Failure(
+            f"{name}: EXPRESS=1 is without rollback, and without rollback CloudFormation replaces nothing. This would "
+            f"replace {replaced}: deploy it without EXPRESS"
+        )
+    if stuck:
+        print(f"{name} is {change.stack.status}: it goes on from there, without rollback")
+    elif kind in WITHOUT_ROLLBACK and replaced:
+        print(f"{name}: with rollback this time, since {replaced} would not be replaced without")
+        return True
+    return not (stuck or change.is_express or kind in WITHOUT_ROLLBACK)
+
+
+def way_back(stack: Stack) -> str:
+    """How a stack that is stuck comes to a state from which everything can be deployed."""
+    if stack.status == "CREATE_FAILED":
+        return f"Delete the stack, then deploy again:{deletion(stack.name)}"
+    if stack.is_express:
+        return "Express mode knows no way back: deploy the last template and parameters that worked, then this."
+    return f"Roll it back, then deploy again:\n  aws cloudformation rollback-stack --stack-name {stack.name}"
 
 
 def needed(settings: Settings) -> Iterator[str]:
@@ -49,7 +94,7 @@ def needed(settings: Settings) -> Iterator[str]:
     """
     yield "handlers"
     if not settings.own_template and takes_from(settings, "stream", DB_INIT):
-        if "Host" not in settings.parameters and takes_from(settings, "db-init", DATABASE):
+        if not owns(settings, "db-init", "Host") and takes_from(settings, "db-init", DATABASE):
             yield "database"
         yield "db-init"
     yield "stream"
@@ -81,7 +126,8 @@ def ended(stack: str, operation: events.Operation, wanted: set[str]) -> None:
     state = operation.end.status if operation.end else "nothing"
     summary = f"{stack}: {state} after {operation.seconds:.0f} s"
     if state not in wanted:
-        raise Failure("\n  ".join([summary, *operation.failures, *advice(stack, state, operation)]))
+        cancelled = ["somebody cancelled it"] if operation.is_cancelled else []
+        raise Failure("\n  ".join([summary, *cancelled, *operation.failures, *advice(stack, state, operation)]))
     print(summary)
 
 
@@ -91,8 +137,9 @@ def advice(stack: str, state: str, operation: events.Operation) -> list[str]:
         return [f"nothing is left but its name, and that is in the way: {deletion(stack)}"]
     if state in {"UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"}:
         return [f"what to do: docs/troubleshooting.md, {state}"]
-    if state in {"CREATE_FAILED", "UPDATE_FAILED"}:
-        return ["what was done stays; correct what is wrong, and deploy again"]
-    if any(event.resource == "DmsPre" for event in operation.events):
-        return ["a task that was paused for it is being resumed: make status"]
-    return []
+    paused = state != "CREATE_FAILED" and any(event.type == PRE for event in operation.events)
+    stays = ["what was done stays; correct what is wrong, and deploy again"]
+    return [
+        *(stays if state in {"CREATE_FAILED", "UPDATE_FAILED"} else []),
+        *(["a task that was paused for it is being resumed: make status"] if paused else []),
+    ]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import events
 import templates
+from botocore.exceptions import ClientError
+from change_sets import deletion
 from clients import client
 from deploy import ended
 from failure import Failure
@@ -14,9 +16,19 @@ from settings import STACKS, Settings
 from stacks import Resource, Stack, importers, resources
 
 # What stays of a resource by the policy of its deletion.
-KEEPING = {"Retain": "as it is", "RetainExceptOnCreate": "as it is", "Snapshot": "a last snapshot"}
+RETAINING = dict.fromkeys(("Retain", "RetainExceptOnCreate"), "as it is")
+KEEPING = {**RETAINING, "Snapshot": "a last snapshot"}
 # Where no policy is given, CloudFormation takes a snapshot of these.
 SNAPSHOT_TYPES = ("AWS::RDS::DBCluster",)
+
+# These can be protected from outside the template, so RDS is asked: what its commands call each, the parameter that
+# names one, and the list in the answer.
+ASKED = {
+    "AWS::RDS::DBCluster": ("db-cluster", "DBClusterIdentifier", "DBClusters"),
+    "AWS::RDS::DBInstance": ("db-instance", "DBInstanceIdentifier", "DBInstances"),
+}
+# The properties by which others are protected.
+PROTECTIONS = ("DeletionProtection", "DeletionProtectionEnabled")
 
 # What holds data that nobody can make again.
 STORES = ("AWS::Kinesis::Stream", "AWS::RDS::DBCluster", "AWS::S3::Bucket")
@@ -29,25 +41,76 @@ def run(settings: Settings) -> None:
         print(f"There is no stack {', '.join(settings.names.values())}.")
         return
     names = {stack.name for stack in stacks}
-    for stack in list(stacks):
-        others = importers(stack) - names
-        if others:
-            print(f"{stack.name} stays: {', '.join(sorted(others))} use{'s' if len(others) == 1 else ''} it")
-            stacks.remove(stack)
-    for stack in stacks:
-        if stack.is_busy and stack.status != "DELETE_IN_PROGRESS":
-            raise Failure(f"{stack.name} is {stack.status}: wait until that is over (make status)")
-        if stack.parameters.get("DeletionProtection") == "true":
-            raise Failure(f"{stack.name} is protected: deploy it with DeletionProtection=false before you destroy it")
+    handlers = next((stack for stack in stacks if stack.name == settings.names["handlers"]), None)
+    others = set().union(*importers(handlers).values()) - names if handlers else set()
+    if others:
+        print(f"{handlers.name} stays: {', '.join(sorted(others))} use{'s' if len(others) == 1 else ''} it")
+        stacks.remove(handlers)
+    refusals = [refusal for stack in stacks for refusal in refused(stack, names)]
+    if refusals:
+        raise Failure("\n".join(["Nothing was deleted:", *refusals]))
     for stack in stacks:
         tell(stack)
     print("The functions' uploads stay in their bucket.")
     if not settings.yes:
         ask(stacks)
     for stack in stacks:
-        before = events.newest(stack.id)
+        # One that is going already is seen to its end.
+        before = None if stack.is_going else events.newest(stack.id)
         client("cloudformation").delete_stack(StackName=stack.id)
         ended(stack.name, events.follow(stack.id, before), {"DELETE_COMPLETE"})
+
+
+def refused(stack: Stack, names: set[str]) -> Iterator[str]:
+    """What would keep a stack from being deleted with the others of these names, and what to do about each."""
+    if stack.is_busy and not stack.is_going:
+        yield f"{stack.name} is {stack.status}: wait until that is over (make status)"
+    if stack.is_protected:
+        yield (
+            f"{stack.name} is protected from termination:\n  aws cloudformation update-termination-protection "
+            f"--no-enable-termination-protection --stack-name {stack.name}"
+        )
+    for export, users in importers(stack).items():
+        others = sorted(users - names)
+        if others:
+            yield (
+                f"{stack.name} exports {export} to {', '.join(others)}: take it out of there, or delete what takes it:"
+                f"{''.join(map(deletion, others))}"
+            )
+    if stack.is_draft:
+        return
+    template = template_of(stack)
+    for resource in resources(stack.id):
+        definition = template["Resources"].get(resource.name, {})
+        if (
+            resource.id
+            and policy(resource, definition) not in RETAINING
+            and (way := protection(resource, definition, stack))
+        ):
+            yield f"{stack.name}: {resource.name} ({resource.type}, {resource.id}) is protected from deletion{way}"
+
+
+def protection(resource: Resource, definition: dict, stack: Stack) -> str:
+    """What to do about a resource that refuses to be deleted; empty if it does not."""
+    if resource.type in ASKED:
+        what, identifier, listed = ASKED[resource.type]
+        rds = client("rds")
+        try:
+            [found] = getattr(rds, f"describe_{what.replace('-', '_')}s")(**{identifier: resource.id})[listed]
+        except ClientError as error:
+            if "NotFound" in error.response["Error"]["Code"]:
+                return ""
+            # Whoever calls may not look: the template tells how it was made.
+        else:
+            command = f"aws rds modify-{what} --{what}-identifier {resource.id} --no-deletion-protection"
+            return f":\n  {command}" if found.get("DeletionProtection") else ""
+    for name in PROTECTIONS:
+        said = definition.get("Properties", {}).get(name)
+        if isinstance(said, dict):
+            said = stack.parameters.get(said.get("Ref", ""))
+        if str(said).lower() in {"true", "active"}:
+            return f" ({name} is {said}): deploy the stack without that first"
+    return ""
 
 
 def going(settings: Settings) -> Iterator[str]:
@@ -68,7 +131,7 @@ def tell(stack: Stack) -> None:
     if stack.is_draft:
         print("  goes:  the name; nothing was ever made under it")
         return
-    template = templates.read(client("cloudformation").get_template(StackName=stack.id)["TemplateBody"])
+    template = template_of(stack)
     goes, stays = [], []
     for resource in resources(stack.id):
         keeping = KEEPING.get(policy(resource, template["Resources"].get(resource.name, {})))
@@ -80,6 +143,11 @@ def tell(stack: Stack) -> None:
             print(f"  GOES, with the data in it: {resource.name} ({resource.type}, {resource.id})")
     print(textwrap.fill(" ".join(goes) or "nothing", 118, initial_indent="  goes:  ", subsequent_indent="         "))
     print("\n".join(stays or ["  stays: nothing"]))
+
+
+def template_of(stack: Stack) -> templates.Template:
+    """The template that a stack was deployed with."""
+    return templates.read(client("cloudformation").get_template(StackName=stack.id)["TemplateBody"])
 
 
 def policy(resource: Resource, definition: dict) -> str:

@@ -24,6 +24,18 @@ ANSWER = re.compile(
 
 CANCELLED = re.compile(r"Resource \w+ cancelled")
 
+# What somebody asked for, by the event of the stack that an operation begins with.
+BEGINNINGS = {
+    "CREATE_IN_PROGRESS": "creation",
+    "UPDATE_IN_PROGRESS": "update",
+    "DELETE_IN_PROGRESS": "deletion",
+    "IMPORT_IN_PROGRESS": "import",
+}
+# A rollback is part of the operation that it undoes, unless that has ended.
+ROLLBACKS = {"ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "IMPORT_ROLLBACK_IN_PROGRESS"}
+# How CloudFormation explains a rollback that somebody asked for.
+BY_HAND = "User Initiated"
+
 
 @dataclass(frozen=True)
 class Event:
@@ -32,6 +44,7 @@ class Event:
     id: str
     time: datetime
     resource: str
+    type: str
     status: str
     reason: str
     is_of_stack: bool
@@ -45,6 +58,7 @@ class Event:
             id=it["EventId"],
             time=it["Timestamp"],
             resource=it["LogicalResourceId"],
+            type=it["ResourceType"],
             status=it["ResourceStatus"],
             reason=answer[1] if answer else reason,
             is_of_stack=it.get("PhysicalResourceId") == it["StackId"],
@@ -57,8 +71,8 @@ class Event:
 
     @property
     def is_beginning(self) -> bool:
-        """Whether an operation of the stack begins with it."""
-        return self.is_of_stack and self.status in {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"}
+        """Whether an operation of the stack begins with it, whatever came before."""
+        return self.is_of_stack and self.status in BEGINNINGS
 
     @property
     def is_end(self) -> bool:
@@ -68,7 +82,7 @@ class Event:
     @property
     def is_rollback(self) -> bool:
         """Whether an operation of the stack begins to be undone with it."""
-        return self.is_of_stack and self.status in {"ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"}
+        return self.is_of_stack and self.status in ROLLBACKS
 
     @property
     def is_failure(self) -> bool:
@@ -91,8 +105,9 @@ def since(stack_id: str, known: set[str]) -> list[Event]:
 
 
 def newest(stack_id: str) -> str:
-    """The id of the newest event: where to begin to follow."""
-    return client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"][0]["EventId"]
+    """The id of the newest event: where to begin to follow. Empty if there is none: they are kept for 90 days."""
+    found = client("cloudformation").describe_stack_events(StackName=stack_id)["StackEvents"]
+    return found[0]["EventId"] if found else ""
 
 
 @dataclass
@@ -100,11 +115,38 @@ class Operation:
     """What a stack goes through from the beginning of an operation to its end."""
 
     events: list[Event] = field(default_factory=list)
+    after: str = ""
+    """The status that it began in, where it is a rollback by itself."""
 
     @property
     def end(self) -> Event | None:
         """The event that ended it, None while it goes on."""
         return next((event for event in self.events if event.is_end), None)
+
+    @property
+    def name(self) -> str:
+        """What it was."""
+        if self.after:
+            return "rollback, continued" if self.after == "UPDATE_ROLLBACK_FAILED" else f"rollback after {self.after}"
+        what = BEGINNINGS[self.events[0].status]
+        if self.rollback is None:
+            return what
+        return f"{what}, cancelled" if self.is_cancelled else f"{what}, rolled back"
+
+    @property
+    def rollback(self) -> int | None:
+        """Where in its events it began to be undone."""
+        return next((at for at, event in enumerate(self.events) if at and event.is_rollback), None)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody had it undone."""
+        return self.rollback is not None and self.events[self.rollback].reason == BY_HAND
+
+    @property
+    def since(self) -> datetime:
+        """When it came to the status that the stack has."""
+        return next(event.time for event in reversed(self.events) if event.is_of_stack)
 
     @property
     def seconds(self) -> float:
@@ -114,9 +156,11 @@ class Operation:
     @property
     def failures(self) -> list[str]:
         """What went wrong first, and in the rollback, if that failed too."""
-        undone = next((at for at, event in enumerate(self.events) if event.is_rollback), len(self.events))
-        first = first_failure(self.events[:undone]) or first_failure(self.events[undone : undone + 1])
-        second = first_failure(self.events[undone + 1 :]) if self.end and self.end.is_failure else None
+        at = len(self.events) if self.rollback is None else self.rollback
+        first = first_failure(self.events[1:at])
+        if not (first or self.is_cancelled):
+            first = first_failure(self.events[at : at + 1])
+        second = first_failure(self.events[at + 1 :]) if self.end and self.end.is_failure else None
         found = [(first, "first failure"), (second, "and in the rollback")]
         return [f"{title}: {event.resource}: {event.reason}" for event, title in found if event]
 
@@ -134,19 +178,29 @@ def first_failure(events: list[Event]) -> Event | None:
     return next(iter(failures + whole), None)
 
 
-def last_operation(stack_id: str) -> Operation:
-    """The newest operation of a stack, as far as it has come."""
+def last_operation(stack_id: str) -> Operation | None:
+    """The newest operation of a stack, as far as it has come. None if its beginning is no longer known."""
     pages = client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack_id)
+    # The newest come first.
     found: list[Event] = []
+    rollback = None
     for event in map(Event.of, pages.search("StackEvents[]")):
+        if rollback is not None and event.is_end:
+            # Nothing was under way when it began: it was asked for by itself.
+            return Operation(found[: rollback + 1][::-1], event.status)
         found.append(event)
         if event.is_beginning:
-            break
-    return Operation(found[::-1])
+            return Operation(found[::-1])
+        if event.is_of_stack:
+            rollback = len(found) - 1 if event.is_rollback else None
+    return None
 
 
-def follow(stack_id: str, after: str) -> Operation:
-    """Print the events that come after this one, until they end an operation. Failure if they can't be read."""
+def follow(stack_id: str, after: str | None) -> Operation:
+    """Print the events of the operation that begins after this one, to its end. Failure if they can't be read.
+
+    Without an event it is the operation that is under way.
+    """
     try:
         return followed(stack_id, after)
     except (BotoCoreError, ClientError) as error:
@@ -154,15 +208,19 @@ def follow(stack_id: str, after: str) -> Operation:
         raise Failure(f"{error}\nWhat CloudFormation has begun goes on: `make status` shows how far it is.") from None
 
 
-def followed(stack_id: str, after: str) -> Operation:
+def followed(stack_id: str, after: str | None) -> Operation:
     """An operation, shown while it lasts."""
-    operation, known = Operation(), {after}
+    operation = (last_operation(stack_id) if after is None else None) or Operation()
+    known = {after, *(event.id for event in operation.events)}
     began = heard = time.monotonic()
     while not operation.end:
         for event in since(stack_id, known):
+            known.add(event.id)
+            if not (operation.events or event.is_beginning):
+                # Of what came before.
+                continue
             print(event)
             operation.events.append(event)
-            known.add(event.id)
             heard = time.monotonic()
         now = time.monotonic()
         if not operation.end and now - heard >= SILENCE_SECONDS:

@@ -43,6 +43,8 @@ class Settings:
     tags: dict[str, str]
     """Tags of the stacks."""
     yes: bool
+    express: bool
+    """Whether stacks that may are deployed in express mode."""
 
     @classmethod
     def of_environment(cls) -> "Settings":
@@ -70,6 +72,7 @@ class Settings:
             role=given("ROLE_ARN", ""),
             tags=of_words("TAGS", given("TAGS", "")),
             yes=given("YES", "") == "1",
+            express=switch("EXPRESS", given("EXPRESS", "")),
         )
 
     @property
@@ -91,6 +94,13 @@ class Settings:
         """The template of a kind of stack, as it was packaged; as it is, if it was not. Failure if there is none."""
         path = self.packaged / f"{kind}.yaml"
         return text("TEMPLATE", str(path if path.exists() else self.source(kind)))
+
+
+def switch(variable: str, value: str) -> bool:
+    """Whether a variable is on. Failure if it can't be told."""
+    if value not in {"", "0", "1"}:
+        raise Failure(f"{variable} is {value!r}: 1 or nothing")
+    return value == "1"
 
 
 def of_words(variable: str, words: str) -> dict[str, str]:

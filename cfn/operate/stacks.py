@@ -21,6 +21,12 @@ class Stack:
     parameters: dict[str, str]
     outputs: dict[str, str]
     exports: tuple[str, ...]
+    change_set: str
+    """The id of the change set that was executed last; empty if there was none."""
+    is_protected: bool
+    """Whether it refuses to be deleted."""
+    is_express: bool
+    """Whether it was deployed last in express mode."""
 
     @classmethod
     def find(cls, name: str) -> "Stack | None":
@@ -43,6 +49,9 @@ class Stack:
             parameters={it["ParameterKey"]: it["ParameterValue"] for it in found.get("Parameters", [])},
             outputs={it["OutputKey"]: it["OutputValue"] for it in found.get("Outputs", [])},
             exports=tuple(it["ExportName"] for it in found.get("Outputs", []) if "ExportName" in it),
+            change_set=found.get("ChangeSetId", ""),
+            is_protected=found.get("EnableTerminationProtection", False),
+            is_express=found.get("DeploymentConfig", {}).get("Mode") == "EXPRESS",
         )
 
     @property
@@ -54,6 +63,16 @@ class Stack:
     def is_busy(self) -> bool:
         """Whether an operation is under way that has to end before another one can begin."""
         return self.status.endswith("_IN_PROGRESS") and not self.is_draft
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is being deleted."""
+        return self.status == "DELETE_IN_PROGRESS"
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether an operation without rollback failed: until another one succeeds, each has to be without rollback."""
+        return self.status in {"CREATE_FAILED", "UPDATE_FAILED"}
 
 
 @dataclass(frozen=True)
@@ -88,13 +107,13 @@ def resource(it: dict[str, Any]) -> Resource:
     )
 
 
-def importers(stack: Stack) -> set[str]:
-    """The names of the stacks that import something from this one."""
+def importers(stack: Stack) -> dict[str, set[str]]:
+    """The names of the stacks that import something from this one, by export."""
     pages = client("cloudformation").get_paginator("list_imports")
-    found = set()
+    found = {}
     for name in stack.exports:
         try:
-            found |= set(pages.paginate(ExportName=name).search("Imports[]"))
+            found[name] = set(pages.paginate(ExportName=name).search("Imports[]"))
         except ClientError as error:
             # That nobody imports it is an error to CloudFormation.
             if "not imported" not in error.response["Error"]["Message"]:

@@ -37,9 +37,14 @@ def run(settings: Settings) -> None:
 def of_stack(stack: Stack) -> Iterator[str]:
     """A stack and what is in it."""
     operation = events.last_operation(stack.id)
-    yield f"{stack.name}: {stack.status} since {when(operation.events[-1].time)}"
-    yield f"  last operation: began {when(operation.events[0].time)}, {operation.seconds:.0f} s"
-    yield from (f"  {failure}" for failure in operation.failures)
+    if operation:
+        yield f"{stack.name}: {stack.status} since {when(operation.since)}"
+        began = when(operation.events[0].time)
+        yield f"  last operation: {operation.name}: began {began}, {operation.seconds:.0f} s"
+        yield from (f"  {failure}" for failure in operation.failures)
+    else:
+        why = "nothing was ever made under it" if stack.is_draft else "CloudFormation has no events of it any more"
+        yield f"{stack.name}: {stack.status}: {why}"
     found = list(resources(stack.id))
     yield from tasks(found)
     yield from users(stack)
@@ -98,9 +103,9 @@ def tasks(found: list[Resource]) -> Iterator[str]:
 
 def users(stack: Stack) -> Iterator[str]:
     """The stacks that import what this one exports, such as the handlers."""
-    found = sorted(importers(stack))
+    found = set().union(*importers(stack).values())
     if found:
-        yield f"  used by: {', '.join(found)}"
+        yield f"  used by: {', '.join(sorted(found))}"
 
 
 def marks(tasks: list[dict[str, Any]]) -> dict[str, list[str]]:

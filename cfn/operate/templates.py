@@ -43,6 +43,11 @@ def parameters(source: str | Template) -> dict[str, dict[str, Any]]:
     return read(source).get("Parameters", {})
 
 
+def outputs(source: str | Template) -> dict[str, dict[str, Any]]:
+    """A template's outputs."""
+    return read(source).get("Outputs", {})
+
+
 def source(text: str, bucket: str) -> dict[str, str]:
     """A template as the calls take it: its text, or the place in the bucket where a large one is put."""
     body = text.encode()

@@ -6,7 +6,7 @@ use custom_resource::{Deadline, Resource};
 use replication::mark::Revision;
 use replication::post::DmsPostProperties;
 use stage::aws::{Aws, Trouble, Troubles};
-use stage::dms::{Arn, Dms, Refusal, StartType, TaskStatus, Throttle};
+use stage::dms::{Arn, Dms, Pace, Refusal, StartType, TaskStatus, Throttle};
 use stage::request;
 use stage::stack::{ResourceChange, Stack, modified};
 
@@ -30,7 +30,11 @@ struct Scene {
 
 impl Scene {
     fn new(status: TaskStatus) -> Self {
-        let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::default());
+        Self::at(Pace::default(), status)
+    }
+
+    fn at(pace: Pace, status: TaskStatus) -> Self {
+        let (stack, dms) = (Stack::new("UPDATE_IN_PROGRESS"), Dms::new(pace));
         let orders = dms.add_task("orders", status);
         stack.has("Orders", &orders);
         stack.changes(vec![modified("Orders", TASK, &orders)]);

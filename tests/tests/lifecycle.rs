@@ -5,6 +5,8 @@
 mod changes;
 #[path = "lifecycle/dates.rs"]
 mod dates;
+#[path = "lifecycle/express.rs"]
+mod express;
 #[path = "lifecycle/failures.rs"]
 mod failures;
 #[path = "lifecycle/permissions.rs"]

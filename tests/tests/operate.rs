@@ -6,6 +6,8 @@ mod by_hand;
 mod operator;
 #[path = "operate/own_template.rs"]
 mod own_template;
+#[path = "operate/small.rs"]
+mod small;
 #[path = "operate/states.rs"]
 mod states;
 
@@ -32,6 +34,7 @@ async fn mistakes_are_named_before_anything_is_made() {
         (&["PARAMETERS=LogLevle=debug"], &["no template has a parameter LogLevle; is it LogLevel?"]),
         (&[no_json.as_str()], &["is not JSON"]),
         (&["PARAMETERS_FILE=nowhere.json"], &["nowhere.json"]),
+        (&["EXPRESS=yes"], &["EXPRESS is 'yes': 1 or nothing"]),
         (
             &[],
             &[
@@ -73,6 +76,11 @@ async fn mistakes_are_named_before_anything_is_made() {
         let said = operator.make(&arguments).await.failed();
         assert_says(&said, &parts);
         assert_silent_about(&said, &["Traceback"]);
+    }
+
+    for command in ["deploy-handlers", "deploy-database", "deploy-db-init", "destroy"] {
+        let said = operator.make(&[command, "EXPRESS=1"]).await.failed();
+        assert_says(&said, &[&format!("EXPRESS=1: not for make {command}, since")]);
     }
 
     // And so is what it is told.
@@ -124,7 +132,8 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     assert_says(&said, &parts);
     assert!(operator.stacks().await.is_empty());
 
-    let tags = "TAGS=team=data 'cost center=7'";
+    // Values arrive as they are typed: make would take `$eu` for a variable of its own, and drop it.
+    let tags = "TAGS=team=data 'cost center=7$eu #1'";
     let said = operator.make(&["deploy", &ca, "DATABASE_NAME=blog", tags]).await;
     let said = said.done();
     let parts = [
@@ -146,7 +155,7 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
         operator.cloud.cloudformation.ask("DescribeStacks", &[("StackName", "sluice-stream")]).await.unwrap();
     let tags = members(&stack["Stacks"][0]["Tags"]).map(|it| (text(&it["Key"]), text(&it["Value"])));
     let wanted =
-        [("cost center", "7"), ("team", "data")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        [("cost center", "7$eu #1"), ("team", "data")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(tags.collect::<BTreeMap<_, _>>(), wanted.into());
 
     // Neither the name of the database nor its authority is said again: they stay. DbInit looks again, at each deployment.
@@ -187,6 +196,14 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     assert!(!sets.is_empty());
     assert!(sets.iter().all(|it| text(&it["ExecutionStatus"]) != "AVAILABLE"));
 
+    // A mapping with a quote, a space and what could be make's or a shell's.
+    let typed = stage::play::mappings("$ARCHIVE_% $(shell echo no) #1");
+    let said = operator.make(&["deploy-stream", &format!("PARAMETERS=TableMappings='{typed}'")]).await.done();
+    assert_says(&said, &["task ReplicationTask     running"]);
+    let stack = operator.cloud.cloudformation.ask("DescribeStacks", &asked).await.unwrap();
+    let mut parameters = members(&stack["Stacks"][0]["Parameters"]);
+    assert!(parameters.any(|it| text(&it["ParameterValue"]) == typed), "{stack}");
+
     // The reason is the one of what failed first, without CloudFormation's frame around it.
     let refusal = Refusal::new("AccessDeniedFault", "no dms:StopReplicationTask");
     operator.cloud.dms.fail_next("StopReplicationTask", refusal);
@@ -211,6 +228,7 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
         "used by: sluice-db-init, sluice-stream",
         "sluice-database: CREATE_COMPLETE since",
         "sluice-stream: UPDATE_ROLLBACK_COMPLETE since",
+        "last operation: update, rolled back: began",
         "first failure: DmsPre: ",
         "(ReplicationTask): running, CDCLatencySource 2 s, CDCLatencyTarget 7 s",
         "log of DmsPost: ",
@@ -255,6 +273,24 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     ];
     assert_says(&said, &parts);
     assert_eq!(operator.stacks().await.len(), 4);
+
+    // Somebody has protected the cluster, behind the template's back, and the stack.
+    let cluster = operator.cloud.resource("sluice-database", "DatabaseCluster").await.unwrap();
+    let cluster = text(&cluster["PhysicalResourceId"]);
+    let protects = |is: &str| format!("--{is}deletion-protection");
+    let of = format!("--db-cluster-identifier={cluster}");
+    operator.aws(&["rds", "modify-db-cluster", &of, &protects("")]).await;
+    let delete = operator.cloud.cloudformation.ask("DeleteStack", &[("StackName", "sluice")]).await;
+    assert!(delete.is_err(), "the local cloud deletes what others use");
+    let said = operator.make(&["destroy", "YES=1"]).await.failed();
+    let help =
+        format!("aws rds modify-db-cluster --db-cluster-identifier {cluster} --no-deletion-protection");
+    assert_says(
+        &said,
+        &["Nothing was deleted", "sluice-database: DatabaseCluster (AWS::RDS::DBCluster, ", &help],
+    );
+    assert_eq!(operator.stacks().await.len(), 4);
+    operator.aws(&["rds", "modify-db-cluster", &of, &protects("no-")]).await;
 
     // The handlers stay as long as somebody uses them.
     let stream = ["destroy", "DB_INIT_STACK=none"];

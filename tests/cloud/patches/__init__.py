@@ -4,6 +4,8 @@
 |--------------------|-----------------------------|-------------------------------------------------------------------|
 | stack_operations   | cloudformation (the engine) | events, clean-up, rollbacks and EventBridge's events as AWS's     |
 | change_sets        | cloudformation (change sets)| which change set is at work, tags as a scope, mappings            |
+| validation         | cloudformation (change sets)| what is validated before a deployment, and its findings           |
+| express            | cloudformation (the engine) | express mode, and what is refused without a rollback              |
 | custom_resources   | cloudformation (Custom::)   | asynchronous requests, pre-signed URLs, answers checked           |
 | resource_types     | cloudformation (types)      | NAT gateways, addresses, alarms, secrets                          |
 | calls              | lambda, eventbridge         | retries, ages and OnFailure of events and of Kinesis batches      |
@@ -21,11 +23,13 @@ from patches import (
     change_sets,
     custom_resources,
     dms,
+    express,
     permissions,
     rds,
     resource_types,
     runs,
     stack_operations,
+    validation,
 )
 from patches.patching import check
 
@@ -33,7 +37,8 @@ from patches.patching import check
 def install() -> None:
     """Patch ministack, which has been imported by now."""
     # In this order: some put their wrappers around those of the ones before.
-    parts = [runs, calls, custom_resources, resource_types, dms, permissions, rds, stack_operations, change_sets]
+    parts = [runs, calls, custom_resources, resource_types, dms, permissions, rds, stack_operations, change_sets,
+             validation, express]
     check(parts)
     for part in parts:
         part.install()

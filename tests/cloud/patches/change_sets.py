@@ -1,7 +1,8 @@
 """Change sets and templates, where ministack's CloudFormation knows less than AWS's.
 
 What it adds, all of it general:
-- which change set a stack was made by, and that its execution fails when the rollback begins
+- which change set a stack was made by and in which mode, and that its execution fails when the rollback begins
+- after a failure without rollback nothing goes on with it
 - tags as a scope of their own among a resource's changes
 - a resource's properties after its change, where DescribeChangeSet is asked for values
 - which properties replace a resource, for types of which ministack does not know it
@@ -41,8 +42,8 @@ def install() -> None:
     """Patch what DescribeStacks and DescribeChangeSet answer, and how conditions are evaluated."""
     replaces(REPLACING)
     # ministack doesn't keep which change set a stack was made by.
-    _ACTION_HANDLERS["ExecuteChangeSet"] = noted(_ACTION_HANDLERS["ExecuteChangeSet"])
-    _ACTION_HANDLERS["DescribeStacks"] = with_change_set_id(handlers._describe_stacks)
+    _ACTION_HANDLERS["ExecuteChangeSet"] = refused(noted(_ACTION_HANDLERS["ExecuteChangeSet"]))
+    _ACTION_HANDLERS["DescribeStacks"] = with_its_origin(handlers._describe_stacks)
     # ministack says EXECUTE_IN_PROGRESS until a rollback is over.
     wrap(stacks, "_add_event", failed_with_the_rollback)
     # ministack shows a changed Tags property as a property; CloudFormation has a scope of its own for tags.
@@ -51,6 +52,23 @@ def install() -> None:
     _ACTION_HANDLERS["DescribeChangeSet"] = telling_values(_ACTION_HANDLERS["DescribeChangeSet"])
     # ministack takes Fn::FindInMap in a condition for a text.
     wrap(engine, "_evaluate_conditions", with_mappings)
+
+
+def refused(original):
+    """ExecuteChangeSet, which goes on without rollback only where an operation without rollback has failed."""
+    def execute(params):
+        _, change_set = changesets._find_change_set(
+            changesets._p(params, "ChangeSetName"), changesets._p(params, "StackName"))
+        stack = stack_record(change_set["StackName"]) if change_set else {}
+        rolls_back = changesets._p(params, "DisableRollback", "false").lower() != "true"
+        status = stack.get("StackStatus")
+        if rolls_back and status in ("CREATE_FAILED", "UPDATE_FAILED"):
+            return handlers._error("ValidationError", (
+                f"This stack is currently in a non-terminal [{status}] state. To update the stack from this state, "
+                "please use the disable-rollback parameter with update-stack API. To rollback to the last known good "
+                "state, use the rollback-stack API"))
+        return original(params)
+    return execute
 
 
 def noted(original):
@@ -70,16 +88,19 @@ def noted(original):
     return execute
 
 
-def with_change_set_id(original):
-    """DescribeStacks, with ChangeSetId."""
+def with_its_origin(original):
+    """DescribeStacks, with ChangeSetId and DeploymentConfig."""
     def describe(params):
         from ministack.services.cloudformation import _stacks
         status, headers, body = original(params)
         text = body.decode() if isinstance(body, bytes) else body
         for stack in _stacks.values():
+            tag = f"<StackId>{stack['StackId']}</StackId>"
             if stack.get("ChangeSetId"):
-                tag = f"<StackId>{stack['StackId']}</StackId>"
                 text = text.replace(tag, f"{tag}<ChangeSetId>{stack['ChangeSetId']}</ChangeSetId>", 1)
+            if stack.get("DeploymentConfig"):
+                config = "".join(f"<{name}>{value}</{name}>" for name, value in stack["DeploymentConfig"].items())
+                text = text.replace(tag, f"{tag}<DeploymentConfig>{config}</DeploymentConfig>", 1)
         return status, headers, text.encode() if isinstance(body, bytes) else text
     return describe
 

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from ministack.core.responses import get_region
 from ministack.services.cloudformation import provisioners
 
+from patches.express import is_express
 from patches.stack_operations import CreateFailed, fails_half_way, replaces, takes_time
 
 REPLACING = {
@@ -29,6 +30,8 @@ REPLACING = {
 
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 900
+# In express mode, how long a call is repeated that DMS refuses since what it needs is not ready yet.
+REPEATS_SECONDS = 60
 # How long a description may trail a modification: longer than the stand-in's does.
 LAG_SECONDS = 3
 
@@ -77,6 +80,18 @@ def call(operation: str, **parameters) -> dict:
                              f"Error Code: {code})") from None
 
 
+def call_when_ready(operation: str, **parameters) -> dict:
+    """One call; in express mode, again while DMS refuses it for the state of something that nobody has waited for."""
+    until = time.monotonic() + REPEATS_SECONDS
+    while True:
+        try:
+            return call(operation, **parameters)
+        except DmsError as error:
+            if not is_express() or error.code != "InvalidResourceStateFault" or time.monotonic() > until:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
 class DmsError(ValueError):
     """A call that DMS refused."""
 
@@ -98,20 +113,22 @@ class Kind:
             "ReplicationInstanceStatus" if name == "ReplicationInstance" else "Status"
 
     def create(self, logical_id: str, props: dict, stack_name: str) -> tuple:
-        """Create, and wait until it can be used."""
+        """Create, and wait until it can be used, except in express mode."""
         operation = f"Create{self.name}"
         parameters = call_parameters(client(), operation, self.type, props)
         parameters.setdefault(self.identifier, generated_identifier(stack_name, logical_id))
         parameters["Tags"] = tag_list(props)
-        created = call(operation, **parameters)[self.name]
+        created = call_when_ready(operation, **parameters)[self.name]
         physical_id = created[self.key]
+        if is_express():
+            return physical_id, self.attributes(created)
         try:
             return physical_id, self.attributes(self.wait(physical_id, {"creating", "testing"}, {self.ready}))
         except ValueError as error:
             raise CreateFailed(physical_id, str(error)) from None
 
     def update(self, physical_id: str, old: dict, new: dict, stack_name: str) -> tuple:
-        """Modify in place what differs, and wait until it is done."""
+        """Modify in place what differs, and wait until it is done, except in express mode."""
         changed = {name: value for name, value in new.items() if name != "Tags" and old.get(name) != value}
         putting_back = _refused.pop(physical_id, None) == (new, old)
         if changed:
@@ -120,25 +137,27 @@ class Kind:
             if self.name == "ReplicationInstance":
                 parameters["ApplyImmediately"] = True
             try:
-                modified = call(f"Modify{self.name}", **parameters)[self.name]
+                modified = call_when_ready(f"Modify{self.name}", **parameters)[self.name]
             except DmsError:
                 # A rollback puts back what was refused: if that is refused too, nothing had changed.
                 if not putting_back:
                     _refused[physical_id] = (old, new)
                     raise
             else:
-                self.wait(physical_id, {"modifying", "upgrading"}, None, announced=modified.get(self.status))
+                if not is_express():
+                    self.wait(physical_id, {"modifying", "upgrading"}, None, announced=modified.get(self.status))
         self.retag(physical_id, provisioners._tag_map(old.get("Tags")), provisioners._tag_map(new.get("Tags")))
         return physical_id, self.attributes(self.describe(physical_id) or {})
 
     def delete(self, physical_id: str, props: dict) -> None:
-        """Delete, and wait until it is gone."""
+        """Delete, and wait until it is gone, except in express mode."""
         try:
-            call(f"Delete{self.name}", **{self.key: physical_id})
+            call_when_ready(f"Delete{self.name}", **{self.key: physical_id})
         except DmsError as error:
             if error.code != "ResourceNotFoundFault":
                 raise
-        self.wait(physical_id, {"deleting"}, set(), gone=True)
+        if not is_express():
+            self.wait(physical_id, {"deleting"}, set(), gone=True)
 
     def describe(self, physical_id: str) -> dict | None:
         """What DMS says of it, None if there is none."""

@@ -72,8 +72,10 @@ def cluster_create(original):
 
 
 def cluster_delete(original):
-    """Stop the server with its cluster."""
+    """Stop the server with its cluster, which may be protected: ministack minds that in RDS's own API only."""
     def delete(physical_id, props):
+        if rds._clusters.get(physical_id, {}).get("DeletionProtection"):
+            raise ValueError("Cannot delete protected Cluster, please disable deletion protection and try again.")
         if physical_id in rds._clusters:
             starter("DELETE", "/clusters/" + urllib.parse.quote(physical_id, safe=""))
         original(physical_id, props)

@@ -1,6 +1,10 @@
 //! What can stand in the way of a start.
 
-use stage::dms::{Refusal, TaskStatus};
+use std::time::Duration;
+
+use serde_json::json;
+use stage::dms::{Pace, Refusal, TaskStatus};
+use tokio::time::advance;
 
 use super::Scene;
 
@@ -39,6 +43,36 @@ async fn a_connection_that_fails_its_test_is_the_reason() {
     assert!(reason.contains("users (Users): the connection test"), "{reason}");
     assert!(reason.contains("Access denied for user 'dms'"), "{reason}");
     assert_eq!(scene.status(), TaskStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_still_being_modified_is_waited_for() {
+    // As long as DMS takes for another class. In express mode CloudFormation doesn't wait for that.
+    let pace = Pace { modify: Duration::from_secs(600), ..Pace::default() };
+    for last_test in ["successful", "failed", "never"] {
+        let scene = Scene::at(pace.clone(), TaskStatus::Ready);
+        let wiring = scene.dms.add_wiring("w");
+        let users = scene.dms.add_wired_task("users", TaskStatus::Ready, "cdc", &wiring);
+        scene.stack.lists(vec![stage::stack::listed("Users", &users, false)]);
+        match last_test {
+            "never" => scene.dms.forget_connections(&wiring.source),
+            "failed" => {
+                scene.dms.unreachable(&wiring.source, "a route that the modification brings");
+                let of = json!({
+                    "EndpointArn": wiring.source.as_str(),
+                    "ReplicationInstanceArn": wiring.instance.as_str(),
+                });
+                scene.dms.call("TestConnection", &of).unwrap();
+                advance(pace.connection_test + pace.lag).await;
+                scene.dms.reachable(&wiring.source);
+            }
+            _ => {}
+        }
+        let of = json!({ "ReplicationInstanceArn": wiring.instance.as_str(), "AllocatedStorage": 100 });
+        scene.dms.call("ModifyReplicationInstance", &of).unwrap();
+        assert_eq!(scene.deploy().await.unwrap(), [1, 1, 0], "{last_test}");
+        assert_eq!(scene.dms.runs(&users).len(), 1, "{last_test}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,6 +70,25 @@ async fn an_endpoint_modified_while_its_task_rests_is_no_violation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_instance_that_is_being_modified_starts_no_task_and_tests_no_connection() {
+    let dms = Dms::default();
+    let wiring = dms.add_wiring("w");
+    let task = dms.add_wired_task("orders", TaskStatus::Stopped, "cdc", &wiring);
+    let instance = json!({ "ReplicationInstanceArn": wiring.instance.as_str(), "AllocatedStorage": 100 });
+    dms.call("ModifyReplicationInstance", &instance).unwrap();
+    for refusal in [
+        start(&dms, &task, RESUME),
+        test_connection(&dms, &wiring.target, &wiring.instance),
+        dms.call("ModifyReplicationInstance", &instance),
+    ] {
+        let why = refused(refusal, INVALID_STATE);
+        assert!(why.ends_with("is not available, its status is modifying"), "{why}");
+    }
+    advance(Pace::default().modify).await;
+    start(&dms, &task, RESUME).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_that_a_task_uses_can_be_deleted_before_it() {
     let (dms, pace) = (Dms::default(), Pace::default());
     let wiring = dms.add_wiring("w");

@@ -59,7 +59,8 @@ fn an_update_that_fails_without_a_rollback_is_healed_and_can_be_repaired() {
         assert_eq!(stream.life(&task), life);
 
         *stream.property("ReplicationTask", "TableMappings") = json!(mappings("examples"));
-        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        let change_set = stream.change_set().await;
+        assert_eq!(stream.execute(&change_set, Failure::Stays).await, "UPDATE_COMPLETE");
         life.extend([Stopping, Stopped, Modifying, Stopped, Starting, Running]);
         assert_eq!(stream.life(&task), life);
         assert_eq!(stream.life(&other), [Creating, Ready, Starting, Running].to_vec());

@@ -78,7 +78,7 @@ async fn set(cloud: impl Future<Output = anyhow::Result<Cloud>>) -> Stage {
 
 /// Nobody watches, so it is quicker than the demo. But starts and connection tests last for longer than the second between
 /// two polls: dms-post doubts for half a minute a failure or a test that it has not seen coming.
-fn pace() -> Pace {
+pub(crate) fn pace() -> Pace {
     Pace {
         create: Duration::from_millis(300),
         start: Duration::from_millis(1_200),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stage::cloud::Cloud;
-use stage::cloud::stacks::{ChangeSet, Failure, Sight, Watch, text};
+use stage::cloud::stacks::{ChangeSet, Failure, Mode, Sight, Watch, text};
 use stage::dms::{Arn, Dms, Event, TaskStatus};
 use stage::play::mappings;
 use tokio::time::{sleep, timeout};
@@ -21,6 +21,7 @@ pub(crate) struct Stream<'a> {
     name: &'static str,
     template: Value,
     parameters: BTreeMap<&'static str, String>,
+    mode: Mode,
     deployments: u32,
     watch: Watch,
     /// What was seen since the last operation began.
@@ -39,6 +40,7 @@ impl<'a> Stream<'a> {
             name,
             template: stage.template.clone(),
             parameters: stage.parameters.clone(),
+            mode: Mode::Standard,
             deployments: 0,
             watch: Watch::default(),
             sights: Vec::new(),
@@ -74,6 +76,11 @@ impl<'a> Stream<'a> {
         self.parameters.extend(parameters);
     }
 
+    /// It is deployed and deleted in this mode from now on.
+    pub(crate) fn goes(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
     /// Adds a task beside the template's own: the same, but for its tables.
     pub(crate) fn add_task(&mut self, name: &str) {
         *self.resource(name) = self.resource("ReplicationTask").clone();
@@ -103,7 +110,7 @@ impl<'a> Stream<'a> {
         let id = self.deployments.to_string();
         self.parameters.insert("DeploymentId", id);
         let template = self.template.to_string();
-        let made = self.cloud.change_set(self.name, &template, &self.parameters);
+        let made = self.cloud.change_set_in(self.mode, self.name, &template, &self.parameters);
         made.await.unwrap()
     }
 
@@ -125,7 +132,7 @@ impl<'a> Stream<'a> {
     pub(crate) async fn delete(&mut self) {
         self.sights.clear();
         let mut show = |sight| self.sights.push(sight);
-        let ended = self.cloud.delete(self.name, &mut self.watch, &mut show);
+        let ended = self.cloud.delete_in(self.mode, self.name, &mut self.watch, &mut show);
         assert_eq!(ended.await.unwrap(), "DELETE_COMPLETE");
         let violations = self.dms.violations();
         let name = format!("{}-", self.name);

@@ -11,6 +11,7 @@ use stage::dms::Pace;
 use stage::dms::{Arn, TaskStatus};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 use tokio::time::Instant;
 
 /// What a command said, and whether it went well.
@@ -71,7 +72,11 @@ impl Operator {
     }
 
     pub(crate) async fn make_and_type(&self, arguments: &[&str], typed: &str) -> Said {
-        let mut command = self.cloud.command("make");
+        self.run(self.cloud.command("make"), arguments, typed).await
+    }
+
+    /// The same, with `make` or a program that becomes `make`.
+    pub(crate) async fn run(&self, mut command: Command, arguments: &[&str], typed: &str) -> Said {
         for inherited in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL"] {
             command.env_remove(inherited);
         }
@@ -108,7 +113,8 @@ impl Operator {
         format!("PARAMETERS_FILE={}", file.display())
     }
 
-    async fn aws(&self, arguments: &[&str]) {
+    /// Runs the AWS command line.
+    pub(crate) async fn aws(&self, arguments: &[&str]) {
         let mut aws = self.cloud.command(tool("aws").unwrap());
         said(aws.args(arguments)).await.unwrap();
     }

@@ -32,6 +32,8 @@ struct Asked {
     at: Instant,
     /// The connection's status before: while DMS reports the same, it may be the old one.
     before: String,
+    /// Whether DMS may be making it. It makes none while the instance is being modified.
+    taken: bool,
     /// Whether another status was seen since.
     moved: bool,
 }
@@ -101,6 +103,7 @@ impl Connections {
         let status = connection.map_or("", |connection| connection.status.as_str());
         let asked = self.asked.get_mut(route);
         let has_asked = asked.is_some();
+        let is_ours = asked.as_ref().is_some_and(|asked| asked.taken);
         let is_result = asked.is_none_or(|asked| {
             asked.moved |= status != asked.before;
             asked.moved || asked.at.elapsed() >= LAG
@@ -109,7 +112,7 @@ impl Connections {
             "testing" => Some(Readiness::Testing),
             _ if self.doubted.contains(route) => None,
             "successful" if is_result => Some(Readiness::Ready),
-            "failed" if is_result && has_asked => {
+            "failed" if is_result && is_ours => {
                 let why = connection
                     .and_then(|connection| connection.last_failure.as_deref())
                     .unwrap_or("(no message)");
@@ -137,19 +140,20 @@ impl Connections {
         let mut readiness = Vec::new();
         for (route, before, sent) in tests {
             let endpoint = &route.0;
+            let taken = matches!(sent, Sent::Taken | Sent::Unsure(_));
             let now = match sent {
                 Sent::Taken => {
                     info!("testing the connection of endpoint {endpoint}");
                     Readiness::Testing
                 }
-                // Somebody tests it already, or we do.
+                // Somebody tests it already, or the instance is not available.
                 Sent::NotNow(_) | Sent::Unsure(_) | Sent::Throttled => Readiness::Testing,
                 Sent::NotFound => Readiness::Failed(format!("DMS does not know endpoint {endpoint}")),
                 Sent::WrongStart(why) => Readiness::Failed(format!("testing endpoint {endpoint}: {why}")),
                 Sent::Denied(error) => Readiness::Failed(format!("testing endpoint {endpoint}: {error:#}")),
             };
             self.doubted.remove(&route);
-            self.asked.insert(route.clone(), Asked { at: Instant::now(), before, moved: false });
+            self.asked.insert(route.clone(), Asked { at: Instant::now(), before, taken, moved: false });
             readiness.push((route, now));
         }
         Ok(readiness)

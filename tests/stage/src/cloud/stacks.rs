@@ -46,6 +46,7 @@ impl Sight {
 pub struct ChangeSet {
     id: String,
     stack_id: String,
+    mode: Mode,
     /// The changes of resources, by the names in the template, in CloudFormation's own form.
     pub changes: BTreeMap<String, Value>,
 }
@@ -57,6 +58,27 @@ pub enum Failure {
     RollsBack,
     /// It stays as far as it came: `--disable-rollback`.
     Stays,
+}
+
+/// For what CloudFormation waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// Until a resource is ready to be used.
+    Standard,
+    /// Until its call has succeeded, and what becomes of an update that fails: express mode.
+    Express(Failure),
+}
+
+impl Mode {
+    /// The parameters of a call that say so.
+    fn config(self) -> Vec<(String, String)> {
+        let Self::Express(failure) = self else {
+            return Vec::new();
+        };
+        let stays = (failure == Failure::Stays).to_string();
+        let config = [("Mode", "EXPRESS".to_owned()), ("DisableRollback", stays)];
+        config.map(|(name, value)| (format!("DeploymentConfig.{name}"), value)).to_vec()
+    }
 }
 
 /// What one knows already: only what is new is shown.
@@ -102,6 +124,20 @@ impl Cloud {
         template: &str,
         parameters: &BTreeMap<&str, String>,
     ) -> anyhow::Result<ChangeSet> {
+        self.change_set_in(Mode::Standard, stack, template, parameters).await
+    }
+
+    /// The same, of a deployment in this mode.
+    ///
+    /// # Errors
+    /// As [`change_set`](Self::change_set).
+    pub async fn change_set_in(
+        &self,
+        mode: Mode,
+        stack: &str,
+        template: &str,
+        parameters: &BTreeMap<&str, String>,
+    ) -> anyhow::Result<ChangeSet> {
         let exists = self.stack(stack).await.is_ok();
         let number = self.change_sets.fetch_add(1, Ordering::Relaxed);
         let name = format!("deploy-{number}");
@@ -111,6 +147,7 @@ impl Cloud {
             ("ChangeSetType".to_owned(), if exists { "UPDATE" } else { "CREATE" }.to_owned()),
             ("Capabilities.member.1".to_owned(), "CAPABILITY_NAMED_IAM".to_owned()),
         ];
+        asked.extend(mode.config());
         asked.push(match template.len() <= LARGEST_BODY {
             true => ("TemplateBody".to_owned(), template.to_owned()),
             false => ("TemplateURL".to_owned(), self.upload(template, &name).await?),
@@ -130,7 +167,7 @@ impl Cloud {
                 Some("CREATE_COMPLETE") => {
                     let changes = members(&it["Changes"]).map(|change| &change["ResourceChange"]);
                     let changes = changes.map(|it| (text(&it["LogicalResourceId"]), it.clone())).collect();
-                    return Ok(ChangeSet { id, stack_id: text(&made["StackId"]), changes });
+                    return Ok(ChangeSet { id, stack_id: text(&made["StackId"]), mode, changes });
                 }
                 Some("FAILED") => {
                     bail!("the change set of stack {stack} failed: {}", text(&it["StatusReason"]))
@@ -141,6 +178,7 @@ impl Cloud {
     }
 
     /// Carries a change set out, and shows what happens until the stack has come to an end. The status in which it ended.
+    /// In express mode what becomes of a failure was said when the change set was made.
     ///
     /// # Errors
     /// If it can't be carried out any more.
@@ -152,7 +190,10 @@ impl Cloud {
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
         let stays = (failure == Failure::Stays).to_string();
-        let asked = [("ChangeSetName", change_set.id.as_str()), ("DisableRollback", &stays)];
+        let mut asked = vec![("ChangeSetName", change_set.id.as_str())];
+        if change_set.mode == Mode::Standard {
+            asked.push(("DisableRollback", &stays));
+        }
         self.cloudformation.ask("ExecuteChangeSet", &asked).await?;
         self.follow(&change_set.stack_id, watch, show).await
     }
@@ -167,8 +208,25 @@ impl Cloud {
         watch: &mut Watch,
         show: &mut dyn FnMut(Sight),
     ) -> anyhow::Result<String> {
+        self.delete_in(Mode::Standard, stack, watch, show).await
+    }
+
+    /// The same, in this mode.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub async fn delete_in(
+        &self,
+        mode: Mode,
+        stack: &str,
+        watch: &mut Watch,
+        show: &mut dyn FnMut(Sight),
+    ) -> anyhow::Result<String> {
         let stack_id = self.stack_id(stack).await?;
-        self.cloudformation.ask("DeleteStack", &[("StackName", &stack_id)]).await?;
+        let mut asked = mode.config();
+        asked.push(("StackName".to_owned(), stack_id.clone()));
+        let asked: Vec<_> = asked.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.cloudformation.ask("DeleteStack", &asked).await?;
         self.follow(&stack_id, watch, show).await
     }
 

@@ -143,6 +143,7 @@ impl Model {
         }
         let task = self.task(now, &arn)?;
         check_start(task, start_type, input)?;
+        self.available_instance(now, &Arn::new(text(&task.document, "ReplicationInstanceArn")))?;
         self.check_connections(now, task)?;
         let name = task.name().to_owned();
         if start_type == StartType::Reload {
