@@ -1,4 +1,4 @@
-"""Change sets: made (assumption: validation-findings), read, and taken back."""
+"""Change sets: made, read, and taken back."""
 
 import sys
 from collections.abc import Iterator

@@ -42,6 +42,7 @@ def of(change_set_id: str) -> Iterator[Finding]:
     pages = client("cloudformation").get_paginator("describe_events").paginate(ChangeSetName=change_set_id)
     for it in pages.search("OperationEvents[]"):
         # The others tell how the change set was made. What could not be validated is no finding.
+        # (assumption: validation-findings)
         if it and it.get("EventType") == "VALIDATION_ERROR" and it.get("ValidationStatus") != "SKIPPED":
             yield Finding.of(it)
 

@@ -64,6 +64,7 @@ async fn stacks_are_deployed_from_it_with_python_and_no_toolchain() {
     let release = unpacked(&folder).await;
     adds_up(&release, "SHA256SUMS").await;
     assert!(!release.join("crates").exists() && !release.join("Cargo.toml").exists());
+    assert!(release.join("cfn/operate/assumptions.yaml").exists());
 
     // Whoever asks for a toolchain finds one that is of no use.
     let bin = folder.path().join("bin");

@@ -17,10 +17,10 @@ const HEAD: &str = "\
 
 <!-- Written by `SLUICE_WRITE_DOCS=1 cargo test --package plays --test template`, from cfn/operate/assumptions.yaml. -->
 
-Sluice was written without an AWS account to try it in. AWS documents the protocol, the statuses and most limits. What
-follows it documents not at all, or only in part, or nobody has seen Sluice meet it there. Each assumption has an id, which
-templates and code name where it matters: what is assumed, where that is from, what the code does so that it stays right,
-and what you would see if the assumption is wrong.
+Sluice was written without an AWS account to try it in. What follows was read in AWS's documents, schemas and API models
+or in other people's reports, or was concluded; nobody has seen all of it in an account. Each assumption has an id, which
+templates and code name where it matters. For each: what is assumed, where that is from, what Sluice does so that it stays
+right, and what you would see if the assumption is wrong.
 
 \"Loud\" means that a deployment fails with a reason or an alarm rings, and nothing is lost. \"Silent\" means that somebody has
 to look. \"Concluded\" means that nobody says it.
