@@ -190,6 +190,14 @@ async fn stacks_are_planned_deployed_shown_and_destroyed() {
     let planned = said.lines().find(|it| it.contains("is running: stop"));
     let planned = planned.unwrap().trim().to_owned();
     assert_eq!(operator.cloud.dms.runs(&task).len(), runs);
+    // What a replacement would load again, or lose, is said before it is made.
+    let loads = ["plan", "PARAMETERS=MigrationType=full-load-and-cdc BeforeImages=false"];
+    let said = operator.make(&loads).await.done();
+    assert_says(&said, &["replaced: MigrationType", "; the task that replaces it loads everything again"]);
+    let elsewhere =
+        "SourceEngineName=docdb SourceDatabaseName=shop BeforeImages=false TaskResourceIdentifier=new";
+    let said = operator.make(&["plan", &format!("PARAMETERS={elsewhere}")]).await.failed();
+    assert_says(&said, &["DmsPre would refuse this deployment:", "for a source of docdb"]);
     let asked = [("StackName", "sluice-stream")];
     let sets = operator.cloud.cloudformation.ask("ListChangeSets", &asked).await.unwrap();
     let sets: Vec<_> = members(&sets["Summaries"]).collect();

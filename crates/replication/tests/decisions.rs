@@ -272,7 +272,7 @@ fn replacements(reasons: &mut Reasons) -> String {
     let rows = rows(found.chain(others).map(|(name, old)| {
         let cells = successors().map(|(_, new)| {
             let own_position = new.has_position.then(|| "mysql-bin-changelog.000024:373".to_owned());
-            let migration_type = new.migration_type.clone().unwrap();
+            let migration_type = new.migration_type.clone().unwrap_or(MigrationType::Cdc);
             let task = Task { migration_type, own_position, ..task("ready") };
             let replacement = Some(Replacement { old: old.clone(), new });
             let aim = Aim::Run { occasion: Occasion::Deployment, witness: None, replacement };

@@ -35,12 +35,12 @@ async fn a_replacement_that_would_lose_the_position_is_refused_before_anything_i
     type Prepare = fn(&Scene) -> Vec<ResourceChange>;
     let rows: [(&str, Prepare, Option<&str>); 16] = [
         ("MySQL", |it| vec![replaced(it, vec![], None)], PAUSED),
-        ("PostgreSQL", |it| vec![replaced(&it.of_postgres(None), vec![], None)], SLOT),
-        ("with a slot", |it| vec![replaced(&it.of_postgres(Some("s")), vec![], None)], PAUSED),
+        ("PostgreSQL", |it| vec![replaced(it.of_postgres(None), vec![], None)], SLOT),
+        ("with a slot", |it| vec![replaced(it.of_postgres(Some("s")), vec![], None)], PAUSED),
         (
             "perhaps replaced",
             |it| {
-                let change = replaced(&it.of_postgres(None), vec![], None);
+                let change = replaced(it.of_postgres(None), vec![], None);
                 vec![ResourceChange { replacement: Some("Conditional".to_owned()), ..change }]
             },
             SLOT,
@@ -48,19 +48,19 @@ async fn a_replacement_that_would_lose_the_position_is_refused_before_anything_i
         ("in place", |it| vec![modified("Orders", TASK, &it.of_postgres(None).orders)], PAUSED),
         (
             "its slot comes with the deployment",
-            |it| vec![replaced(&it.of_postgres(None), vec![], None), endpoint(&it.wiring.source, Some("s"))],
+            |it| vec![replaced(it.of_postgres(None), vec![], None), endpoint(&it.wiring.source, Some("s"))],
             PAUSED,
         ),
         (
             "its slot goes with the deployment",
-            |it| vec![replaced(&it.of_postgres(Some("s")), vec![], None), endpoint(&it.wiring.source, None)],
+            |it| vec![replaced(it.of_postgres(Some("s")), vec![], None), endpoint(&it.wiring.source, None)],
             SLOT,
         ),
         (
             "another endpoint with a slot",
             |it| {
                 vec![
-                    replaced(&it.of_postgres(None), vec![another_source()], None),
+                    replaced(it.of_postgres(None), vec![another_source()], None),
                     endpoint(&it.wiring.source, Some("s")),
                 ]
             },
@@ -70,20 +70,20 @@ async fn a_replacement_that_would_lose_the_position_is_refused_before_anything_i
             "another endpoint without a slot",
             |it| {
                 let new = endpoint(&Arn::new("arn:aws:dms:eu-west-1:123456789012:endpoint:O"), None);
-                vec![replaced(&it.of_postgres(Some("s")), vec![another_source()], None), new]
+                vec![replaced(it.of_postgres(Some("s")), vec![another_source()], None), new]
             },
             SLOT,
         ),
         (
             "another endpoint of which nothing is told",
-            |it| vec![replaced(&it.of_postgres(None), vec![sets("SourceEndpointArn")], None)],
+            |it| vec![replaced(it.of_postgres(None), vec![sets("SourceEndpointArn")], None)],
             PAUSED,
         ),
         (
             "a position is worth nothing without a slot",
             |it| {
                 let after = json!({ "MigrationType": "cdc", "CdcStartPosition": "4AF/B00000D0" });
-                vec![replaced(&it.of_postgres(None), vec![sets("CdcStartPosition")], Some(after))]
+                vec![replaced(it.of_postgres(None), vec![sets("CdcStartPosition")], Some(after))]
             },
             SLOT,
         ),
@@ -91,21 +91,21 @@ async fn a_replacement_that_would_lose_the_position_is_refused_before_anything_i
             "everything is loaded again",
             |it| {
                 let after = json!({ "MigrationType": "full-load-and-cdc" });
-                vec![replaced(&it.of_postgres(None), vec![sets("MigrationType")], Some(after))]
+                vec![replaced(it.of_postgres(None), vec![sets("MigrationType")], Some(after))]
             },
             PAUSED,
         ),
         (
             "the type is not told",
-            |it| vec![replaced(&it.of_postgres(None), vec![sets("MigrationType")], None)],
+            |it| vec![replaced(it.of_postgres(None), vec![sets("MigrationType")], None)],
             PAUSED,
         ),
-        ("MongoDB", |it| vec![replaced(&it.of("mongodb"), vec![], None)], Some("a source of mongodb")),
+        ("MongoDB", |it| vec![replaced(it.of("mongodb"), vec![], None)], Some("a source of mongodb")),
         (
             "MongoDB, with a position",
             |it| {
                 let after = json!({ "MigrationType": "cdc", "CdcStartTime": 1_795_000_000 });
-                vec![replaced(&it.of("mongodb"), vec![sets("CdcStartTime")], Some(after))]
+                vec![replaced(it.of("mongodb"), vec![sets("CdcStartTime")], Some(after))]
             },
             PAUSED,
         ),
@@ -113,7 +113,7 @@ async fn a_replacement_that_would_lose_the_position_is_refused_before_anything_i
             "MongoDB, with a position that stayed in the template",
             |it| {
                 let after = json!({ "MigrationType": "cdc", "CdcStartTime": 1_795_000_000 });
-                vec![replaced(&it.of("mongodb"), vec![sets("ReplicationInstanceArn")], Some(after))]
+                vec![replaced(it.of("mongodb"), vec![sets("ReplicationInstanceArn")], Some(after))]
             },
             Some("a source of mongodb"),
         ),
