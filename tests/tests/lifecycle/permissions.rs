@@ -13,7 +13,12 @@ use crate::stream::Stream;
 const FOR_LAMBDA: [&str; 3] = ["logs:CreateLogStream", "logs:PutLogEvents", "lambda:InvokeFunction"];
 
 /// What no life without faults leads to, and when it is called. `template/permissions.rs` and `tags.rs` play these.
-const IN_FAULTS: [(&str, &str, &str); 3] = [
+const IN_FAULTS: [(&str, &str, &str); 4] = [
+    (
+        "DmsPreRole",
+        "cloudformation:DescribeStackEvents",
+        "an update is rolled back: what has not begun to change need not rest for that",
+    ),
     (
         "DmsPreRole",
         "dms:RemoveTagsFromResource",
@@ -39,6 +44,8 @@ fn the_roles_allow_what_is_called_in_a_stacks_life_and_nothing_else() {
         assert_eq!(stream.deploy().await, "CREATE_COMPLETE");
         *stream.property("ReplicationTask", "TableMappings") = json!(mappings("examples"));
         stream.property("TargetEndpoint", "KinesisSettings")["IncludeNullAndEmpty"] = json!(false);
+        assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
+        *stream.property("ReplicationTask", "ResourceIdentifier") = json!("permitted-new");
         assert_eq!(stream.deploy().await, "UPDATE_COMPLETE");
         stream.delete().await;
 
