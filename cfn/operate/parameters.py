@@ -142,11 +142,13 @@ def ties(settings: Settings, kind: str) -> tuple[Ties, Ties]:
     for source in sources:
         anchor = next((it for it in source.anchors if it in template), None)
         name = settings.names[source.kind]
-        if anchor and anchor not in own and (anchor in given or name in before.follows):
+        if kind == "examples" and source in (DATABASE, DB_INIT):
+            # Rows are written where the stream reads them.
+            is_tied = anchor not in own and takes_from(settings, "stream", source)
+        else:
+            is_tied = anchor and anchor not in own and (anchor in given or name in before.follows)
+        if is_tied:
             follows.add(name)
-    if kind == "examples":
-        # Rows are written where the stream reads them.
-        follows -= {settings.names[it.kind] for it in (DATABASE, DB_INIT) if not takes_from(settings, "stream", it)}
     return before, Ties(frozenset(own), frozenset(follows))
 
 
