@@ -5,11 +5,11 @@ use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration as Step, Runner};
 use tracing::info;
 
-use crate::identifier::Identifier;
+use crate::mysql::identifier::Identifier;
 use crate::migration::Migration;
 use crate::mysql::failure::Failure;
 use crate::mysql::worker::{At, Stopped, Worker};
-use crate::statement::{self, Statement};
+use crate::mysql::statements::{self as statement, Statement};
 
 /// The table in which a database remembers its migrations.
 const TABLE: &str = "sluice_schema_history";

@@ -41,25 +41,21 @@ use tokio::time::sleep;
 use tracing::info;
 
 mod history;
-pub mod identifier;
 pub mod migration;
 pub mod mysql;
 mod patience;
 mod preparation;
 pub mod properties;
-mod readiness;
 pub mod secret;
-mod statement;
-mod user;
 
 use mysql::Session;
 use mysql::failure::Failure;
 use mysql::server::Server;
 use preparation::Preparation;
 use properties::Properties;
-use readiness::NotReady;
+use mysql::readiness::NotReady;
 use secret::{Credentials, Secrets, SecretsManager};
-use user::ReplicationUser;
+use mysql::user::ReplicationUser;
 
 /// How long a server may take to come up, at most. (assumption: new-cluster-refuses)
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -9,14 +9,18 @@ use mysql_async::{Conn, Opts, Row};
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::identifier::Identifier;
+use crate::mysql::identifier::Identifier;
 use crate::patience::keep_trying;
 use crate::properties::RetentionHours;
-use crate::readiness::{Variables, WANTED};
+use crate::mysql::readiness::{Variables, WANTED};
 
 pub(crate) mod failure;
+pub mod identifier;
 mod plain;
+pub(crate) mod readiness;
 pub(crate) mod server;
+pub(crate) mod statements;
+pub(crate) mod user;
 mod users;
 pub(crate) mod worker;
 

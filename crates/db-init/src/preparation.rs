@@ -12,8 +12,8 @@ use crate::history;
 use crate::mysql::Session;
 use crate::mysql::worker::Worker;
 use crate::properties::Properties;
-use crate::readiness::{self, NotReady, Variables};
-use crate::user::{self, Grant, ReplicationUser};
+use crate::mysql::readiness::{self, NotReady, Variables};
+use crate::mysql::user::{self, Grant, ReplicationUser};
 
 /// What waiting for another request leaves of the time.
 const AFTER_THE_LOCK: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use custom_resource::scalar;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::identifier::Identifier;
+use crate::mysql::identifier::Identifier;
 use crate::migration::{self, Migration};
 
 /// What `Custom::DbInit` is asked for.

@@ -9,9 +9,9 @@ use tracing::info;
 
 use super::failure::Failure;
 use super::{LOGIN, Session, connect_patiently, first, text};
-use crate::identifier::quoted;
-use crate::readiness::{Variables, is_mariadb};
-use crate::user::{Change, Grant, HOST, ReplicationUser, account, changes};
+use crate::mysql::identifier::quoted;
+use crate::mysql::readiness::{Variables, is_mariadb};
+use crate::mysql::user::{Change, Grant, HOST, ReplicationUser, account, changes};
 
 /// Where privileges are to be found, and what they are on: schema, table and column, as far as a table has them.
 const PRIVILEGES: [(&str, &str); 4] = [

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::failure::Failure;
 use super::{close, text};
-use crate::identifier::Identifier;
+use crate::mysql::identifier::Identifier;
 
 /// A connection of its own.
 pub(crate) struct Worker {

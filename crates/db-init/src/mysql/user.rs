@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::identifier::{Identifier, MAX_CHARS, quoted};
-use crate::readiness::Variables;
+use crate::mysql::identifier::{Identifier, MAX_CHARS, quoted};
+use crate::mysql::readiness::Variables;
 use crate::secret::{Credentials, Password};
 
 /// The host of the account: DMS comes from an address that nobody knows beforehand.
