@@ -1,182 +1,82 @@
-//! The statements of a migration, told apart and shown without their values.
+//! What a migration's text has to be before any of it is sent.
 //!
-//! The server itself divides what it is sent; this only finds the words to say which one failed. A stored program whose
-//! body is a bare IF or a loop, without BEGIN, is taken for several.
+//! The server divides a text into statements, and only the server knows how. This divides nothing: it skips what is quoted
+//! and what is a comment, and looks for what every server refuses half-way, a statement with nothing in it.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
-/// How much of a statement is shown, in characters.
-const SHOWN: usize = 100;
-
-/// Statements that a lost connection undoes, as long as nothing commits.
-const UNDONE: [&str; 8] = ["DELETE", "DO", "INSERT", "REPLACE", "SELECT", "UPDATE", "VALUES", "WITH"];
-
-/// Kinds of stored programs, in the bodies of which semicolons divide nothing.
-const PROGRAMS: [&str; 5] = ["EVENT", "FUNCTION", "PACKAGE", "PROCEDURE", "TRIGGER"];
-
-/// What an END that ends no BEGIN and no CASE is followed by.
-const OTHER_ENDS: [&str; 4] = ["IF", "LOOP", "REPEAT", "WHILE"];
-
-/// A statement, as it is shown: without comments, each value as an ellipsis.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Statement {
-    text: String,
-    words: Vec<String>,
+/// Why a text is not a migration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotAMigration {
+    /// Only blanks, comments and semicolons.
+    #[error("there is no statement in it")]
+    Nothing,
+    /// A semicolon that ends no statement. The server would run what comes before it, and fail there.
+    #[error(
+        "the semicolon in line {0} ends no statement, and the server would stop there, half-way: take it out"
+    )]
+    EmptyStatement(usize),
 }
 
-impl Statement {
-    /// The beginning of it.
-    pub(crate) fn shown(&self) -> String {
-        let mut shown: String = self.text.chars().take(SHOWN).collect();
-        if shown.len() < self.text.len() {
-            shown.push('…');
+/// Refuses a text without a statement, or with an empty one. Semicolons at the very end are fine: the server ignores them.
+pub(crate) fn check(sql: &str) -> Result<(), NotAMigration> {
+    let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    let (mut position, mut is_empty, mut empty) = (0, true, None);
+    let mut has_statement = false;
+    while let Some(c) = sql[position..].chars().next() {
+        let rest = &sql[position..];
+        if let Some(length) = comment(rest) {
+            position += length;
+            continue;
         }
-        shown
-    }
-
-    /// Whether the server takes it back when the connection is lost before the end of the transaction.
-    pub(crate) fn is_undone(&self) -> bool {
-        UNDONE.contains(&self.verb())
-    }
-
-    fn verb(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
-
-    fn is_program(&self) -> bool {
-        let kind = |word: &String| PROGRAMS.contains(&word.as_str());
-        self.verb() == "CREATE" && self.words.iter().any(kind)
-    }
-
-    /// How many BEGINs and CASEs are open.
-    fn depth(&self) -> usize {
-        let mut depth = 0_usize;
-        let mut words = self.words.iter().map(String::as_str).peekable();
-        while let Some(word) = words.next() {
-            let after_end = word == "END" && words.next_if(|next| OTHER_ENDS.contains(next)).is_some();
-            match word {
-                _ if after_end => {}
-                "BEGIN" | "CASE" => depth += 1,
-                "END" => {
-                    words.next_if_eq(&"CASE");
-                    depth = depth.saturating_sub(1);
-                }
-                _ => {}
-            }
-        }
-        depth
-    }
-
-    fn push(&mut self, text: &str) {
-        let spaced = self.text.ends_with(' ') || self.text.is_empty();
-        if text != " " || !spaced {
-            self.text.push_str(text);
-        }
-    }
-}
-
-/// The statement at which the server stopped, and its number from 1 on, after this many results: of each, whether it had
-/// rows. A CALL answers with any number of rows, and then with none. It is the last one if it seems to be beyond that: rows
-/// were under way.
-pub(crate) fn after<'a>(statements: &'a [Statement], results: &[bool]) -> Option<(usize, &'a Statement)> {
-    let mut results = results.iter();
-    for (index, statement) in statements.iter().enumerate() {
-        let done =
-            if statement.verb() == "CALL" { results.any(|rows| !rows) } else { results.next().is_some() };
-        if !done {
-            return Some((index + 1, statement));
-        }
-    }
-    statements.last().map(|last| (statements.len(), last))
-}
-
-/// Divides a migration.
-pub(crate) fn divide(sql: &str) -> Vec<Statement> {
-    let mut statements = Vec::new();
-    let mut current = Statement::default();
-    let mut rest = sql.chars().peekable();
-    while let Some(c) = rest.next() {
+        position += match c {
+            '\'' | '"' | '`' => quoted(rest, c),
+            c => c.len_utf8(),
+        };
         match c {
-            ';' if !current.is_program() || current.depth() == 0 => {
-                statements.push(std::mem::take(&mut current));
+            c if c.is_whitespace() => {}
+            ';' => {
+                empty = empty.or(is_empty.then_some(position));
+                is_empty = true;
             }
-            '\'' | '"' => {
-                skip_quoted(&mut rest, c, true);
-                current.push("…");
-            }
-            '`' => {
-                let name = skip_quoted(&mut rest, c, false);
-                current.push(&format!("`{name}"));
-            }
-            '#' => skip_line(&mut rest),
-            '-' if is_comment(&rest) => skip_line(&mut rest),
-            '/' if rest.next_if_eq(&'*').is_some() => {
-                skip_comment(&mut rest);
-                current.push(" ");
-            }
-            c if is_word(c) => {
-                let mut word = String::from(c);
-                let number = c.is_ascii_digit();
-                while let Some(next) = rest.next_if(|c| is_word(*c) || (number && *c == '.')) {
-                    word.push(next);
-                }
-                if number {
-                    current.push("…");
-                } else {
-                    current.push(&word);
-                    current.words.push(word.to_uppercase());
-                }
-            }
-            c if c.is_whitespace() => current.push(" "),
-            c => current.push(c.encode_utf8(&mut [0; 4])),
+            _ => (is_empty, has_statement) = (false, true),
         }
     }
-    statements.push(current);
-    statements.retain_mut(|statement| {
-        statement.text = statement.text.trim_end().to_owned();
-        !statement.text.is_empty()
+    match empty {
+        _ if !has_statement => Err(NotAMigration::Nothing),
+        Some(position) => Err(NotAMigration::EmptyStatement(1 + sql[..position].matches('\n').count())),
+        None => Ok(()),
+    }
+}
+
+/// The length of the comment at the beginning of a text. What a server may run (`/*! … */`, MariaDB's `/*M! … */`) is none.
+fn comment(text: &str) -> Option<usize> {
+    let to = |end: &str| text.find(end).map_or(text.len(), |at| at + end.len());
+    // `--` begins a comment only where a blank or a control character follows.
+    let dashes = text.strip_prefix("--").is_some_and(|rest| {
+        let next = rest.chars().next();
+        next.is_none_or(|c| c.is_whitespace() || c.is_control())
     });
-    statements
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
-}
-
-/// `--` begins a comment only where a space or a control character follows it.
-fn is_comment(rest: &Peekable<Chars<'_>>) -> bool {
-    let mut ahead = rest.clone();
-    ahead.next() == Some('-') && ahead.next().is_none_or(|c| c.is_whitespace() || c.is_control())
-}
-
-fn skip_line(rest: &mut Peekable<Chars<'_>>) {
-    while rest.next_if(|c| *c != '\n').is_some() {}
-}
-
-fn skip_comment(rest: &mut Peekable<Chars<'_>>) {
-    while let Some(c) = rest.next() {
-        if c == '*' && rest.next_if_eq(&'/').is_some() {
-            break;
-        }
+    if dashes || text.starts_with('#') {
+        Some(to("\n"))
+    } else if let Some(inner) = text.strip_prefix("/*") {
+        let is_run = inner.starts_with('!') || inner.starts_with("M!");
+        (!is_run).then(|| inner.find("*/").map_or(text.len(), |at| at + 4))
+    } else {
+        None
     }
 }
 
-/// Skips to the end of what is quoted, where a doubled quote is no end; the text, with its last quote.
-fn skip_quoted(rest: &mut Peekable<Chars<'_>>, quote: char, escapes: bool) -> String {
-    let mut text = String::new();
-    while let Some(c) = rest.next() {
-        text.push(c);
-        if c == quote {
-            match rest.next_if_eq(&quote) {
-                Some(doubled) => text.push(doubled),
-                None => break,
-            }
-        } else if c == '\\' && escapes {
-            text.extend(rest.next());
+/// The length of what is quoted at the beginning of a text. A doubled quote ends nothing, nor does one behind a backslash,
+/// unless names are quoted.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut rest = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = rest.next() {
+        if c == '\\' && quote != '`' {
+            rest.next();
+        } else if c == quote && rest.next_if(|(_, next)| *next == quote).is_none() {
+            return at + 1;
         }
     }
-    text
+    text.len()
 }
 
 #[cfg(test)]
@@ -185,71 +85,51 @@ mod tests {
 
     use super::*;
 
-    fn shown(sql: &str) -> Vec<String> {
-        divide(sql).iter().map(Statement::shown).collect()
+    #[test]
+    fn statements_of_all_kinds_are_fine() {
+        for sql in [
+            "CREATE TABLE t (a INT)",
+            "CREATE TABLE t (a INT); CREATE TABLE u (a INT);;\n; ",
+            "-- first\nSELECT 1; # and\nSELECT 2 /* then */; /* the end */",
+            "INSERT INTO t VALUES (';;', \";\\\";;\", ';''; ;'); SELECT `;;`",
+            "/*!40000 ALTER TABLE t ENABLE KEYS */; /*M! SELECT 1 */; SELECT 2--;;",
+            "SELECT 'unended;;",
+            "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END",
+        ] {
+            assert_eq!(check(sql), Ok(()), "{sql}");
+        }
     }
 
     #[test]
-    fn statements_are_shown_without_values_and_comments() {
-        let sql = "-- it's the first\nINSERT INTO `a``;b` VALUES ('x;''y\\'z', 12.5, 0xFF, -3); # the end;\n \
-                   /* ; */ UPDATE t2 SET\n  n = \"ä;\" ;; DO 1--2";
-        assert_eq!(
-            shown(sql),
-            ["INSERT INTO `a``;b` VALUES (…, …, …, -…)", "UPDATE t2 SET n = …", "DO …--…"]
-        );
-        assert!(shown(" ;-- nothing").is_empty());
+    fn an_empty_statement_is_refused_with_its_line() {
+        for (sql, line) in [
+            ("CREATE TABLE t (a INT);; CREATE TABLE u (a INT)", 1),
+            ("; SELECT 1", 1),
+            ("SELECT 1;\n/* x\n */;\nSELECT 2", 3),
+            ("SELECT ';\n'; -- ;\n ;SELECT 2;;SELECT 3", 3),
+            ("SELECT `a\\`; ; SELECT 1", 1),
+        ] {
+            assert_eq!(check(sql), Err(NotAMigration::EmptyStatement(line)), "{sql}");
+        }
     }
 
     #[test]
-    fn a_long_statement_is_cut() {
-        let long = format!("SELECT {}", "ä".repeat(200));
-        let cut = &shown(&long)[0];
-        assert_eq!(cut.chars().count(), SHOWN + 1);
-        assert!(cut.ends_with("ä…"));
-    }
-
-    #[test]
-    fn semicolons_in_a_stored_program_divide_nothing() {
-        let program = "CREATE DEFINER = CURRENT_USER PROCEDURE p() BEGIN IF a THEN CASE b WHEN c THEN SELECT d; END CASE; END IF; \
-                       WHILE e DO BEGIN END; END WHILE; SELECT CASE WHEN f THEN g END; END";
-        let sql = format!("{program}; BEGIN; {program}; COMMIT");
-        let verbs: Vec<_> = divide(&sql).iter().map(|it| it.verb().to_owned()).collect();
-        assert_eq!(verbs, ["CREATE", "BEGIN", "CREATE", "COMMIT"]);
-    }
-
-    #[test]
-    fn the_failing_statement_is_the_one_after_the_results() {
-        let all = divide("CREATE TABLE a (b INT); SELECT 1; CALL p(); INSERT INTO a VALUES (1)");
-        let number = |results: &[bool]| after(&all, results).map(|(number, _)| number);
-        assert_eq!(number(&[]), Some(1));
-        assert_eq!(number(&[false]), Some(2));
-        assert_eq!(number(&[false, true]), Some(3));
-        assert_eq!(number(&[false, true, true, true]), Some(3));
-        assert_eq!(number(&[false, true, true, true, false]), Some(4));
-        assert_eq!(number(&[false, true, false, false]), Some(4));
-        assert_eq!(after(&[], &[]), None);
-    }
-
-    #[test]
-    fn changes_of_rows_are_undone_and_changes_of_tables_are_not() {
-        let undone = |sql: &str| divide(sql)[0].is_undone();
-        assert!(undone("insert into t values (1)") && undone("WITH a AS (SELECT 1) SELECT 1"));
-        assert!(!undone("ALTER TABLE t ADD b INT") && !undone("COMMIT") && !undone("CALL p()"));
+    fn a_text_without_a_statement_is_refused() {
+        for sql in ["", " \n", ";;", "-- nothing", "/* ; */;\n# x"] {
+            assert_eq!(check(sql), Err(NotAMigration::Nothing), "{sql}");
+        }
     }
 
     proptest! {
         #[test]
-        fn no_value_is_shown_whatever_it_is(value in ".*", quote in prop::sample::select(vec!['\'', '"'])) {
-            let escaped = value.replace('\\', "\\\\").replace(quote, &format!("{quote}{quote}"));
-            let sql = format!("INSERT INTO t VALUES ({quote}{escaped}{quote}); DO 1");
-            prop_assert_eq!(shown(&sql), ["INSERT INTO t VALUES (…)", "DO …"]);
+        fn any_text_is_read_to_its_end(sql in "[a;'\"`/*!#\\\\ \n-]{0,40}|\\PC{0,40}") {
+            let _ = check(&sql);
         }
 
         #[test]
-        fn any_text_is_divided(sql in ".*") {
-            for statement in shown(&sql) {
-                prop_assert!(!statement.is_empty());
-            }
+        fn one_statement_after_another_is_never_refused(count in 1_usize..5, text in "[a;'\\\\ ]{0,10}") {
+            let literal = format!("SELECT '{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+            prop_assert_eq!(check(&vec![literal; count].join("; ")), Ok(()));
         }
     }
 }
