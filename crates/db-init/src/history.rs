@@ -75,11 +75,13 @@ fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
         At::Entry => anyhow!("{doing}: its entry in the history: {failure}. {LOOK}"),
         At::Within { answers, .. } if failure.is_loss() => {
             let answers = match answers {
-                0 => "before it answered any statement".to_owned(),
-                1 => "after it had answered 1 statement".to_owned(),
-                _ => format!("after it had answered {answers} statements"),
+                0 => "no answer to a statement of it had".to_owned(),
+                1 => "1 answer to a statement of it had".to_owned(),
+                _ => format!("{answers} answers to statements of it had"),
             };
-            anyhow!("{doing}: the connection to the server was lost {answers} ({failure}). {LOOK}")
+            anyhow!(
+                "{doing}: the connection to the server was lost ({failure}). Until then {answers} arrived. {LOOK}"
+            )
         }
         At::Within { statement, .. } => {
             let place = statement.map_or(String::new(), |number| match number {
@@ -92,8 +94,8 @@ fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
 }
 
 /// What somebody has to do about a migration of which anything may have happened.
-const LOOK: &str = "What it did may have stayed, so db-init does not run it again by itself: look at the database before the \
-                    next deployment, which runs it from its first statement";
+const LOOK: &str = "Some or all of it may have been done, so db-init does not run it again by itself: look at the database before \
+                    the next deployment, which runs it from its first statement";
 
 /// Refuses to go on if this migration was done, the connection was lost, and its entry is not in the history.
 pub(crate) fn check_recorded(unrecorded: &Unrecorded, pending: &[Pending<'_>]) -> Result<()> {
@@ -210,9 +212,10 @@ mod tests {
             }
         }
         let told = format!("{:#}", lost(At::Within { answers: 2, statement: None }, gone()));
-        assert!(told.starts_with(
-            "applying migration V1__a: the connection to the server was lost after it had answered 2"
-        ));
+        assert!(
+            told.contains("V1__a: the connection to the server was lost (gone). Until then 2 answers"),
+            "{told}"
+        );
         assert!(told.contains("look at the database"), "{told}");
     }
 

@@ -15,7 +15,7 @@ use super::{Secret, ask, db_init, refused, run, start};
 async fn a_lock_that_somebody_keeps_is_waited_for_within_bounds() {
     let server = start().await;
     let mut other = server.connect().await.unwrap();
-    other.query_drop("SELECT GET_LOCK(CONCAT('sluice:', SHA2('shop', 224)), 1)").await.unwrap();
+    other.query_drop("SELECT GET_LOCK(CONCAT('sluice:', SHA2('database shop', 224)), 1)").await.unwrap();
     let time = Duration::from_secs(31);
     let error = run(&server, server.secret(), json!({}), time).await.unwrap_err();
     let reason = format!("{error:#}");

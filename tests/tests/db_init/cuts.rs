@@ -72,7 +72,11 @@ async fn outcome(server: &MysqlServer, database: &str, cut: Cut) -> Result<(), S
     });
     let done = db_init(server, properties).await;
     assert!(said.load(Ordering::SeqCst) >= cut.number, "{cut:?}: nobody said that");
-    let rows = ask(server, &format!("SELECT id FROM `{database}`.t ORDER BY id")).await;
+    let is_there = format!("SHOW TABLES FROM `{database}` LIKE 't'");
+    let rows = match ask(server, &is_there).await.as_slice() {
+        [] => Vec::new(),
+        _ => ask(server, &format!("SELECT id FROM `{database}`.t ORDER BY id")).await,
+    };
     match done {
         Ok(done) => {
             assert_eq!(done.get("SchemaVersion"), Some("2"), "{cut:?}");
@@ -117,12 +121,14 @@ async fn a_connection_that_is_lost_after_a_migration_was_sent_is_looked_into() {
     let server = plain().await;
     let entry = "sluice_schema_history";
     for (index, (saying, number, arrives, told)) in [
-        ("INSERT INTO t VALUES (1)", 1, false, "before it answered any statement"),
-        ("INSERT INTO t VALUES (1)", 1, true, "before it answered any statement"),
-        ("INSERT INTO t VALUES (2)", 1, true, "before it answered any statement"),
+        ("INSERT INTO t VALUES (1)", 1, false, "no answer to a statement of it had arrived"),
+        ("INSERT INTO t VALUES (1)", 1, true, "no answer to a statement of it had arrived"),
+        ("INSERT INTO t VALUES (2)", 1, true, "no answer to a statement of it had arrived"),
         (entry, 4, false, "the entry is not there"),
-        (entry, 4, true, "the entry is not there"),
+        // A change of the schema ends the transaction, so that the entry is there at once.
+        (entry, 4, true, ""),
         (entry, 7, false, "the entry is not there"),
+        (entry, 7, true, "the entry is not there"),
         ("COMMIT", 1, false, "the entry is not there"),
         // It is in the history, as the next look shows.
         ("COMMIT", 1, true, ""),

@@ -211,12 +211,12 @@ const PACED: &str = "DO SLEEP(IF(IS_FREE_LOCK('pace'), 0, 300))";
 #[tokio::test]
 async fn a_migration_that_was_sent_is_never_run_again_by_itself() {
     let server = start().await;
-    for (number, answers, sql) in [
-        (2, 0, PACED.to_owned()),
-        // The server would undo the row, and a driver that reads the text could know; this one would be wrong about the next.
-        (3, 1, format!("INSERT INTO log VALUES (3); {PACED}")),
-        (4, 2, format!("INSERT INTO log VALUES (4); /*!40000 ALTER TABLE log ENABLE KEYS */; {PACED}")),
-        (5, 2, format!("INSERT INTO log VALUES (5); CREATE TABLE half (id INT); {PACED}")),
+    for (number, sql) in [
+        (2, PACED.to_owned()),
+        // The server would undo the row of this one, and not of the next.
+        (3, format!("INSERT INTO log VALUES (3); {PACED}")),
+        (4, format!("INSERT INTO log VALUES (4); /*!40000 ALTER TABLE log ENABLE KEYS */; {PACED}")),
+        (5, format!("INSERT INTO log VALUES (5); CREATE TABLE half (id INT); {PACED}")),
     ] {
         let pace = pace(&server).await;
         let properties = json!({
@@ -226,12 +226,7 @@ async fn a_migration_that_was_sent_is_never_run_again_by_itself() {
         let reason = format!("{:#}", done.unwrap_err());
         let place = format!("applying migration V{number}__slow: the connection to the server was lost ");
         assert!(reason.starts_with(&place), "{reason}");
-        let told = match answers {
-            0 => "before it answered any statement".to_owned(),
-            1 => "after it had answered 1 statement ".to_owned(),
-            _ => format!("after it had answered {answers} statements"),
-        };
-        assert!(reason.contains(&told) && reason.contains("look at the database"), "{reason}");
+        assert!(reason.contains(" had arrived. ") && reason.contains("look at the database"), "{reason}");
         let rows = ask(&server, &format!("SELECT COUNT(*) FROM shop.log WHERE id = {number}")).await;
         assert!(rows[0] == "0" || rows[0] == "1", "done {} times", rows[0]);
         assert_eq!(ask(&server, "SELECT MAX(version) FROM shop.sluice_schema_history").await, ["1"]);

@@ -47,13 +47,6 @@ async fn a_binlog_that_leaves_the_database_out_is_refused_with_the_options_name(
 }
 
 #[tokio::test]
-async fn a_server_without_a_number_is_refused() {
-    let server = start_with(&["--server-id=0"]).await;
-    let reason = refused(&server, json!({})).await;
-    assert!(reason.contains("server_id is 0"), "{reason}");
-}
-
-#[tokio::test]
 async fn a_server_without_rdss_procedures_is_refused() {
     let options = Options { rds: false, ..Options::default() };
     let server = MysqlServer::start(options).await.unwrap();

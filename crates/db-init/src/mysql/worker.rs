@@ -41,7 +41,8 @@ pub(crate) struct Stopped {
 pub(crate) enum At {
     /// None of its statements was sent.
     Before,
-    /// It was sent. The server has given this many answers, and if it could be asked, it was at the statement of this number.
+    /// It was sent. This many answers have arrived (a server may hold back those before the last), and if the server could be
+    /// asked afterwards, it was at the statement of this number.
     Within { answers: usize, statement: Option<u64> },
     /// All its statements are done. Whether its entry in the history is there isn't known.
     Entry,
