@@ -1,7 +1,9 @@
 //! Sending the answer: one PUT to a pre-signed URL, tried again while that can help.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, StatusCode};
@@ -10,7 +12,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::deadline::Deadline;
@@ -20,7 +22,7 @@ use crate::response_url::ResponseUrl;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For one attempt, from connecting to the status.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: usize = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Puts the answer to where CloudFormation reads it: no Content-Type, which the signature would not cover, an exact
@@ -51,38 +53,67 @@ where
     C: Connect + Clone + Send + Sync + 'static,
 {
     let client: Client<C, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-    let mut pause = FIRST_PAUSE;
-    for attempt in 1.. {
-        let request = Request::builder()
-            .method(Method::PUT)
-            .uri(url.uri().clone())
-            .header(CONTENT_LENGTH, body.len())
-            .body(Full::new(body.clone()))
-            .map_err(|error| error.to_string())?;
-        let why = match timeout(ATTEMPT_TIMEOUT.min(end.remaining()), client.request(request)).await {
-            Ok(Ok(response)) if response.status().is_success() => return Ok(()),
-            Ok(Ok(response)) if is_worth_a_retry(response.status()) => {
-                format!("status {}", response.status())
-            }
-            Ok(Ok(response)) => {
-                let status = response.status();
-                return Err(format!("{} answers with status {status}", url.host()));
-            }
-            Ok(Err(error)) => causes(&error),
-            Err(_) => "no answer in time".to_owned(),
-        };
-        warn!(attempt, host = url.host(), "the answer did not get through: {why}");
-        if attempt == ATTEMPTS || Instant::now() + pause >= end.instant() {
-            return Err(format!(
-                "{}: {why} (attempt {attempt} of {ATTEMPTS}); a function in a VPC needs a route to S3 (NAT, or an S3 \
-                 endpoint whose policy allows CloudFormation's buckets)",
-                url.host()
-            ));
+    let made = AtomicUsize::new(0);
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(FIRST_PAUSE)
+        .without_max_delay()
+        .with_max_times(ATTEMPTS - 1);
+    let sent = (|| {
+        made.fetch_add(1, Ordering::Relaxed);
+        attempt(&client, url, body, end)
+    })
+    .retry(pauses)
+    .when(|failed| matches!(failed, Failed::Passing(_)))
+    .adjust(|_, pause| pause.filter(|pause| Instant::now() + *pause < end.instant()))
+    .notify(|failed, _| warn!(host = url.host(), "the answer did not get through: {failed}"))
+    .await;
+    sent.map_err(|failed| match failed {
+        Failed::ForGood(why) => why,
+        Failed::Passing(why) => format!(
+            "{}: {why} (attempt {} of {ATTEMPTS}); a function in a VPC needs a route to S3 (NAT, or an S3 endpoint whose \
+             policy allows CloudFormation's buckets)",
+            url.host(),
+            made.load(Ordering::Relaxed)
+        ),
+    })
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    ForGood(String),
+    #[error("{0}")]
+    Passing(String),
+}
+
+async fn attempt<C>(
+    client: &Client<C, Full<Bytes>>,
+    url: &ResponseUrl,
+    body: &Bytes,
+    end: Deadline,
+) -> Result<(), Failed>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let request = Request::builder()
+        .method(Method::PUT)
+        .uri(url.uri().clone())
+        .header(CONTENT_LENGTH, body.len())
+        .body(Full::new(body.clone()))
+        .map_err(|error| Failed::ForGood(error.to_string()))?;
+    match timeout(ATTEMPT_TIMEOUT.min(end.remaining()), client.request(request)).await {
+        Ok(Ok(response)) if response.status().is_success() => Ok(()),
+        Ok(Ok(response)) if is_worth_a_retry(response.status()) => {
+            Err(Failed::Passing(format!("status {}", response.status())))
         }
-        sleep(pause).await;
-        pause *= 2;
+        Ok(Ok(response)) => {
+            let status = response.status();
+            Err(Failed::ForGood(format!("{} answers with status {status}", url.host())))
+        }
+        Ok(Err(error)) => Err(Failed::Passing(causes(&error))),
+        Err(_) => Err(Failed::Passing("no answer in time".to_owned())),
     }
-    Ok(())
 }
 
 fn is_worth_a_retry(status: StatusCode) -> bool {

@@ -11,7 +11,7 @@ use aws_sdk_databasemigration::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_databasemigration::types::{self, Filter, StartReplicationTaskTypeValue, Tag};
 use aws_sdk_databasemigration::{Client, config};
 use aws_types::sdk_config::SharedTimeSource;
-use tokio::time::sleep;
+use backon::{ConstantBuilder, Retryable};
 
 use crate::aws::{self, is_throttling, moment, words};
 use crate::decide::Start;
@@ -197,13 +197,10 @@ where
     F: Future<Output = Result<T, SdkError<E, R>>>,
     E: ProvideErrorMetadata,
 {
-    loop {
-        match call().await {
-            // The SDK has made some attempts already, with pauses between them.
-            Err(error) if error.code().is_some_and(is_throttling) => sleep(Duration::from_secs(1)).await,
-            done => return done,
-        }
-    }
+    // The SDK has made some attempts already, with pauses between them.
+    let pauses = ConstantBuilder::default().with_delay(Duration::from_secs(1)).without_max_times();
+    let throttled = |error: &SdkError<E, R>| error.code().is_some_and(is_throttling);
+    call.retry(pauses).when(throttled).await
 }
 
 /// What a call finds by a filter. DMS answers one that matches nothing with an error.

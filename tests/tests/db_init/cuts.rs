@@ -129,9 +129,8 @@ async fn a_connection_that_is_lost_after_a_migration_was_sent_is_looked_into() {
         (entry, 4, true, ""),
         (entry, 7, false, "the entry is not there"),
         (entry, 7, true, "the entry is not there"),
-        ("COMMIT", 1, false, "the entry is not there"),
-        // It is in the history, as the next look shows.
-        ("COMMIT", 1, true, ""),
+        ("COMMIT", 1, false, ""),
+        ("COMMIT", 2, false, "the entry is not there"),
         ("COMMIT", 2, true, ""),
     ]
     .into_iter()
