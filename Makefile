@@ -121,7 +121,7 @@ ifeq ($(shell uname -s),Linux)
 functions: ARCH := $(HOST_ARCH)
 functions: build examples without-migrations
 else
-functions: $(VENV)/.ready
+functions: $(VENV)/.ready without-migrations
 	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local
 	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local $(EXAMPLES)
 export SLUICE_LAMBDA_DIR := $(CURDIR)/target/local

@@ -32,7 +32,7 @@ def files(folder: str) -> list[Path]:
         raise Failure(f"MIGRATIONS: {folder} holds no .sql file")
     if wrong := [it.name for it in found if not NAME.fullmatch(it.name)]:
         raise Failure(
-            f"MIGRATIONS: {', '.join(wrong)} in {folder}: a migration is called V<n>__<name>.sql, such as V1__orders.sql"
+            f"MIGRATIONS: {', '.join(wrong)} in {folder}: a migration's file is V<n>__<name>.sql, like V1__orders.sql"
         )
     return found
 
