@@ -89,6 +89,9 @@ async fn mistakes_are_named_before_anything_is_made() {
     for (argument, part) in [
         ("TEMPLATE=nowhere.yaml", "nowhere.yaml"),
         ("PARAMETERS=HandlerStackName=x", "is it HandlersStackName?"),
+        ("MIGRATIONS=nowhere", "MIGRATIONS: there is no folder nowhere"),
+        ("MIGRATIONS=cfn/operate", "MIGRATIONS: cfn/operate holds no .sql file"),
+        (&operator.migration("1__orders.sql", "SELECT 1"), "1__orders.sql in "),
     ] {
         let said = operator.make(&["account", argument]).await.failed();
         assert_says(&said, &[part]);
