@@ -54,7 +54,8 @@ pub(crate) fn assert_silent_about(text: &str, parts: &[&str]) {
 }
 
 /// Lays out what `make` needs of a checkout for deploying. What it puts beside a function gets into no other archive.
-fn check_out(checkout: &Path) -> std::io::Result<()> {
+fn check_out(checkout: &Path) -> anyhow::Result<()> {
+    lambda::bootstrap("db-init")?;
     for function in std::fs::read_dir(lambda::built())? {
         let function = function?;
         let folder = checkout.join("target/lambda").join(function.file_name());
@@ -65,8 +66,9 @@ fn check_out(checkout: &Path) -> std::io::Result<()> {
         symlink(root().join(name), checkout.join(name))?;
     }
     // Its folder `bin` has the programs.
-    let python = tool("python").map_err(std::io::Error::other)?;
-    symlink(python.ancestors().nth(2).unwrap(), checkout.join(".venv"))
+    let python = tool("python")?;
+    symlink(python.ancestors().nth(2).unwrap(), checkout.join(".venv"))?;
+    Ok(())
 }
 
 /// Somebody with a checkout, a cloud, and `make`.
