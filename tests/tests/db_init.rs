@@ -4,8 +4,14 @@
 
 #[path = "db_init/binlog.rs"]
 mod binlog;
+#[path = "db_init/character_sets.rs"]
+mod character_sets;
 #[path = "db_init/connection.rs"]
 mod connection;
+#[path = "db_init/cuts.rs"]
+mod cuts;
+#[path = "db_init/files.rs"]
+mod files;
 #[path = "db_init/histories.rs"]
 mod histories;
 #[path = "db_init/interruptions.rs"]
@@ -18,6 +24,8 @@ mod only_mysql;
 mod quoting;
 #[path = "db_init/race.rs"]
 mod race;
+#[path = "db_init/read_only.rs"]
+mod read_only;
 #[path = "db_init/readiness.rs"]
 mod readiness;
 #[path = "db_init/secrets.rs"]
@@ -80,7 +88,12 @@ async fn refused(server: &MysqlServer, more: Value) -> String {
 }
 
 async fn start() -> MysqlServer {
-    MysqlServer::start(Options::default()).await.unwrap()
+    start_with(&[]).await
+}
+
+async fn start_with(arguments: &[&str]) -> MysqlServer {
+    let options = arguments.iter().fold(Options::default(), |options, argument| options.with(argument));
+    MysqlServer::start(options).await.unwrap()
 }
 
 /// The first column of what a query answers, as text.

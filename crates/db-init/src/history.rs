@@ -1,18 +1,34 @@
 //! The migrations a database has been through, and those it still has to go through.
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use refinery::error::Kind;
 use refinery::{AsyncMigrate, Migration as Step, Runner};
 use tracing::info;
 
-use crate::identifier::Identifier;
 use crate::migration::Migration;
 use crate::mysql::failure::Failure;
+use crate::mysql::identifier::Identifier;
 use crate::mysql::worker::{At, Stopped, Worker};
-use crate::statement::{self, Statement};
 
 /// The table in which a database remembers its migrations.
 const TABLE: &str = "sluice_schema_history";
+
+/// A migration that is to be applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending<'a> {
+    /// As refinery knows it.
+    pub(crate) step: Step,
+    /// As it was given.
+    pub(crate) given: &'a Migration,
+}
+
+/// A migration that was done when the connection was lost. Its entry in the history, which the server commits together with
+/// it, is there or not.
+#[derive(Debug, thiserror::Error)]
+#[error("applying migration {step}: its entry in the history: {failure}")]
+pub(crate) struct Unrecorded {
+    pub(crate) step: Step,
+    failure: Failure,
+}
 
 /// The table's name, with the database's: a migration may say USE.
 fn table(database: &Identifier) -> String {
@@ -21,9 +37,10 @@ fn table(database: &Identifier) -> String {
 
 /// The migrations that were applied, oldest first; none if the database or the table isn't there yet.
 pub(crate) async fn applied(worker: &mut Worker, database: &Identifier) -> Result<Vec<Step>> {
-    match worker.get_applied_migrations(&table(database)).await.map_err(|error| stopped(&error)) {
-        Err(Stopped { failure, .. }) if failure.is_missing_table() => Ok(Vec::new()),
-        Err(Stopped { failure, .. }) => Err(failure).context("reading which migrations were applied"),
+    let read = worker.get_applied_migrations(&table(database)).await;
+    match read.map_err(|error| worker.stopped(&error).failure) {
+        Err(failure) if failure.is_missing_table() => Ok(Vec::new()),
+        Err(failure) => Err(failure).context("reading which migrations were applied"),
         Ok(applied) => Ok(applied),
     }
 }
@@ -31,74 +48,74 @@ pub(crate) async fn applied(worker: &mut Worker, database: &Identifier) -> Resul
 /// Applies a migration.
 ///
 /// MySQL commits at every change of a schema, so the statements before a failing one stay.
-pub(crate) async fn apply(worker: &mut Worker, step: &Step, database: &Identifier) -> Result<()> {
-    worker.settle_in(database);
-    Runner::new(std::slice::from_ref(step))
+///
+/// # Errors
+/// There is a [`Failure`] in the error if nothing of the migration was sent, and an [`Unrecorded`] if all of it is done.
+pub(crate) async fn apply(worker: &mut Worker, pending: &Pending<'_>, database: &Identifier) -> Result<()> {
+    let step = &pending.step;
+    worker.prepare(database, pending.given.sql.as_str());
+    let done = Runner::new(std::slice::from_ref(step))
         .set_abort_divergent(true)
         // A rollback brings a list that is shorter than the history.
         .set_abort_missing(false)
         .set_migration_table_name(table(database))
         .run_async(worker)
-        .await
-        .map_err(|error| told(step, stopped(&error)))?;
+        .await;
+    done.map_err(|error| told(step, worker.stopped(&error)))?;
     info!(migration = %step, "applied a migration");
     Ok(())
 }
 
-/// What happened to a migration. If it may run again without somebody's looking at it, there is a [`Failure`] in the error.
+/// What happened to a migration.
 fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
-    let statements = statement::divide(step.sql().unwrap_or_default());
-    let (lost_in, place) = match at {
-        At::Before => (0, String::new()),
-        At::Within(results) => match statement::after(&statements, &results) {
-            Some((number, at)) => (number, format!(": statement {number}, {}", at.shown())),
-            None => (0, String::new()),
-        },
-        At::After => (statements.len() + 1, ": its entry in the history".to_owned()),
-    };
-    let doing = format!("applying migration {step}{place}");
-    if !failure.is_loss() {
-        let stay = if lost_in > 1 { " (the statements before it stay)" } else { "" };
-        return Error::new(failure).context(format!("{doing}{stay}"));
+    let doing = format!("applying migration {step}");
+    match at {
+        At::Before => Error::new(failure).context(doing),
+        At::Entry if failure.is_loss() => Unrecorded { step: step.clone(), failure }.into(),
+        At::Entry => anyhow!("{doing}: its entry in the history: {failure}. {LOOK}"),
+        At::Within { answers, .. } if failure.is_loss() => {
+            let answers = match answers {
+                0 => "no answer to a statement of it had".to_owned(),
+                1 => "1 answer to a statement of it had".to_owned(),
+                _ => format!("{answers} answers to statements of it had"),
+            };
+            anyhow!(
+                "{doing}: the connection to the server was lost ({failure}). Until then {answers} arrived. {LOOK}"
+            )
+        }
+        At::Within { statement, .. } => {
+            let place = statement.map_or(String::new(), |number| match number {
+                0 | 1 => format!(": statement {number}"),
+                _ => format!(": statement {number} (the statements before it may stay)"),
+            });
+            anyhow!("{doing}{place}: {failure}")
+        }
     }
-    if may_repeat(&statements, lost_in) {
-        return Error::new(failure).context(doing);
+}
+
+/// What somebody has to do about a migration of which anything may have happened.
+const LOOK: &str = "Some or all of it may have been done, so db-init does not run it again by itself: look at the database before \
+                    the next deployment, which runs it from its first statement";
+
+/// Refuses to go on if this migration was done, the connection was lost, and its entry is not in the history.
+pub(crate) fn check_recorded(unrecorded: &Unrecorded, pending: &[Pending<'_>]) -> Result<()> {
+    if pending.iter().any(|it| it.step.version() == unrecorded.step.version()) {
+        bail!("{unrecorded}. All its statements were answered, but the entry is not there. {LOOK}");
     }
-    anyhow!("{doing}: {failure}. The statements before it may have stayed: look before you try again")
+    Ok(())
 }
 
-/// Whether a migration whose connection was lost in this statement can run again from its first one: nothing of it stayed,
-/// or the server will say so.
-fn may_repeat(statements: &[Statement], lost_in: usize) -> bool {
-    lost_in <= 1 || statements.iter().take(lost_in).all(Statement::is_undone)
-}
-
-fn stopped(error: &refinery::Error) -> Stopped {
-    let own = match error.kind() {
-        Kind::Connection(_, cause) => cause.downcast_ref::<Stopped>().cloned(),
-        _ => None,
-    };
-    own.unwrap_or_else(|| Stopped { at: At::Before, failure: Failure::Driver(error.to_string()) })
-}
-
-/// The steps of a list of migrations.
-pub(crate) fn steps(migrations: &[Migration]) -> Result<Vec<Step>> {
-    let step = |migration: &Migration| {
-        Step::unapplied(&migration.to_string(), migration.sql.as_str())
-            .with_context(|| format!("reading migration {migration}"))
-    };
-    migrations.iter().map(step).collect()
-}
-
-/// Those of the `listed` steps that are still to be applied, oldest first.
+/// Those of the `listed` migrations that are still to be applied, oldest first.
 ///
 /// # Errors
-/// If the list rewrites history: it has a step that was applied as something else, or a new one before one that was
+/// If the list rewrites history: it has a migration that was applied as something else, or a new one before one that was
 /// applied. (refinery would skip the latter, and nobody would know.)
-pub(crate) fn pending(applied: &[Step], listed: Vec<Step>) -> Result<Vec<Step>> {
+pub(crate) fn pending<'a>(applied: &[Step], listed: &'a [Migration]) -> Result<Vec<Pending<'a>>> {
     let last = applied.iter().max_by_key(|step| step.version());
     let mut pending = Vec::new();
-    for step in listed {
+    for given in listed {
+        let step = Step::unapplied(&given.to_string(), &given.sql.canonical())
+            .with_context(|| format!("reading migration {given}"))?;
         match applied.iter().find(|done| done.version() == step.version()) {
             Some(done) if *done == step => {}
             Some(done) if done.name() == step.name() => bail!(
@@ -111,7 +128,7 @@ pub(crate) fn pending(applied: &[Step], listed: Vec<Step>) -> Result<Vec<Step>> 
                 Some(last) if last.version() > step.version() => bail!(
                     "migration {step} comes too late, since {last} was applied before it: give it a higher version"
                 ),
-                _ => pending.push(step),
+                _ => pending.push(Pending { step, given }),
             },
         }
     }
@@ -125,84 +142,106 @@ pub(crate) fn version<'a>(steps: impl Iterator<Item = &'a Step>) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn step(name: &str, sql: &str) -> Step {
         Step::unapplied(name, sql).unwrap()
     }
 
-    fn pending_names(applied: &[Step], listed: &[Step]) -> Result<Vec<String>> {
-        Ok(pending(applied, listed.to_vec())?.iter().map(ToString::to_string).collect())
+    fn listed(version: u32, name: &str, sql: &str) -> Migration {
+        serde_json::from_value(json!({ "Version": version, "Name": name, "Sql": sql })).unwrap()
+    }
+
+    fn pending_names(applied: &[Step], listed: &[Migration]) -> Result<Vec<String>> {
+        Ok(pending(applied, listed)?.iter().map(|it| it.step.to_string()).collect())
+    }
+
+    fn abc() -> ([Step; 3], [Migration; 3]) {
+        let steps = [step("V1__a", "A"), step("V2__b", "B"), step("V3__c", "C")];
+        (steps, [listed(1, "a", "A"), listed(2, "b", "B"), listed(3, "c", "C")])
     }
 
     #[test]
     fn what_was_applied_is_not_pending() {
-        let all = [step("V1__a", "A"), step("V2__b", "B"), step("V3__c", "C")];
+        let (steps, all) = abc();
         assert_eq!(pending_names(&[], &all).unwrap(), ["V1__a", "V2__b", "V3__c"]);
-        assert_eq!(pending_names(&all[..2], &all).unwrap(), ["V3__c"]);
-        assert!(pending_names(&all, &all).unwrap().is_empty());
+        assert_eq!(pending_names(&steps[..2], &all).unwrap(), ["V3__c"]);
+        assert!(pending_names(&steps, &all).unwrap().is_empty());
     }
 
     #[test]
     fn a_shorter_list_leaves_the_history_alone() {
-        let all = [step("V1__a", "A"), step("V2__b", "B")];
-        assert!(pending_names(&all, &all[..1]).unwrap().is_empty());
-        assert!(pending_names(&all, &[]).unwrap().is_empty());
+        let (steps, all) = abc();
+        assert!(pending_names(&steps[..2], &all[..1]).unwrap().is_empty());
+        assert!(pending_names(&steps[..2], &[]).unwrap().is_empty());
     }
 
     #[test]
     fn after_a_rollback_the_list_may_go_on_with_a_higher_version() {
-        let applied = [step("V1__a", "A"), step("V2__b", "B")];
-        let listed = [step("V1__a", "A"), step("V3__c", "C")];
-        assert_eq!(pending_names(&applied, &listed).unwrap(), ["V3__c"]);
+        let (steps, [first, _, third]) = abc();
+        assert_eq!(pending_names(&steps[..2], &[first, third]).unwrap(), ["V3__c"]);
     }
 
     #[test]
     fn rewritten_history_is_refused() {
         let applied = [step("V1__a", "A"), step("V3__c", "C")];
         for (listed, complaint) in [
-            (step("V1__a", "AA"), "V1__a was edited after it was applied"),
-            (step("V1__z", "A"), "V1__z was applied under the name V1__a"),
-            (step("V2__b", "B"), "V2__b comes too late, since V3__c"),
+            (listed(1, "a", "AA"), "V1__a was edited after it was applied"),
+            (listed(1, "z", "A"), "V1__z was applied under the name V1__a"),
+            (listed(2, "b", "B"), "V2__b comes too late, since V3__c"),
         ] {
             let error = pending_names(&applied, &[listed]).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");
         }
     }
 
-    fn lost(sql: &str, at: At, failure: Failure) -> Error {
-        told(&step("V1__a", sql), Stopped { at, failure })
+    fn lost(at: At, failure: Failure) -> Error {
+        told(&step("V1__a", "A"), Stopped { at, failure })
     }
 
     #[test]
-    fn a_migration_that_was_lost_runs_again_only_if_nothing_of_it_can_have_stayed() {
+    fn only_a_migration_that_was_never_sent_may_run_again_by_itself() {
         let gone = || Failure::Network("gone".to_owned());
-        let repeats = |sql: &str, at: At| lost(sql, at, gone()).downcast_ref::<Failure>().is_some();
-        let rows = "INSERT INTO a VALUES (1); UPDATE a SET b = 2";
-        let tables = "INSERT INTO a VALUES (1); ALTER TABLE a ADD b INT";
-        for sql in [rows, tables] {
-            assert!(repeats(sql, At::Before), "{sql}");
-            assert!(repeats(sql, At::Within(vec![])), "{sql}");
+        assert!(lost(At::Before, gone()).is::<Failure>());
+        for answers in [0, 1, 7] {
+            for failure in [gone(), Failure::ReadOnly] {
+                let error = lost(At::Within { answers, statement: None }, failure);
+                assert!(!error.is::<Failure>(), "{error:#}");
+            }
         }
-        // A change of a table commits the rows before it.
-        assert!(repeats(rows, At::Within(vec![false])));
-        assert!(!repeats(tables, At::Within(vec![false])));
-        assert!(repeats(rows, At::After));
-        assert!(!repeats(tables, At::After));
+        let told = format!("{:#}", lost(At::Within { answers: 2, statement: None }, gone()));
+        assert!(
+            told.contains("V1__a: the connection to the server was lost (gone). Until then 2 answers"),
+            "{told}"
+        );
+        assert!(told.contains("look at the database"), "{told}");
     }
 
     #[test]
-    fn a_failing_statement_is_named_without_its_values() {
-        let refused = Failure::Server { code: 1146, message: "No such table".to_owned() };
-        let sql = "CREATE TABLE a (b INT); INSERT INTO nowhere VALUES ('hunter2')";
-        let error = lost(sql, At::Within(vec![false]), refused);
-        assert_eq!(
-            format!("{error:#}"),
-            "applying migration V1__a: statement 2, INSERT INTO nowhere VALUES (…) (the statements before it stay): \
-             No such table (MySQL error 1146)"
+    fn a_migration_whose_entry_is_unsure_is_looked_for_in_the_history() {
+        let error = lost(At::Entry, Failure::Network("gone".to_owned()));
+        let unrecorded = error.downcast_ref::<Unrecorded>().unwrap();
+        let all = [listed(1, "a", "A")];
+        let refusal = check_recorded(unrecorded, &pending(&[], &all).unwrap()).unwrap_err().to_string();
+        assert!(
+            refusal.contains("its entry in the history: gone. All its statements were answered"),
+            "{refusal}"
         );
-        let gone = lost(sql, At::After, Failure::Network("gone".to_owned()));
-        assert!(format!("{gone:#}").contains("its entry in the history: gone. The statements"));
+        check_recorded(unrecorded, &pending(&[step("V1__a", "A")], &all).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_failing_statement_is_told_by_its_number() {
+        let refused = || Failure::Server { code: 1146, told: "No such table (MySQL error 1146)".to_owned() };
+        let told = |statement| format!("{:#}", lost(At::Within { answers: 1, statement }, refused()));
+        assert_eq!(told(None), "applying migration V1__a: No such table (MySQL error 1146)");
+        assert_eq!(told(Some(1)), "applying migration V1__a: statement 1: No such table (MySQL error 1146)");
+        assert_eq!(
+            told(Some(2)),
+            "applying migration V1__a: statement 2 (the statements before it may stay): No such table (MySQL error 1146)"
+        );
     }
 
     #[test]

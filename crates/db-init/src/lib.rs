@@ -17,77 +17,90 @@
 //! - A migration is applied once. An edited, renamed or late one is refused; a list that is shorter than the history, as a
 //!   rollback brings it, is fine.
 //! - DMS's user loses what it has too much, but never what it needs, not even for a moment. It is never the master user.
-//! - When a connection is lost (a failover), all is looked at and done again, a few times. A migration of which something
-//!   may have stayed is not repeated: somebody has to look.
+//! - When a connection is lost, or the server is read-only for a while (a failover), all is looked at and done again. A migration
+//!   that was sent is never run again by itself: what the server did of it is not known, and somebody has to look.
 //! - No step outlasts the deadline: it is named, and a statement that is at work is ended on the server.
-//! - No password, no value of a secret and no value of a statement is in a log or an error.
+//! - No password, no value of a secret and no text of a statement is in a log or an error. Of the server's messages, only those
+//!   are quoted that name things and nothing else.
+//! - A session speaks utf8mb4, whatever the server's defaults are.
 //!
 //! # Caveats
 //! - MySQL commits at every change of a schema: a migration that fails half-way stays half applied, and runs again from
 //!   its first statement the next time. One change a migration is the way to live with that.
-//! - A migration's error quotes the server and the statement, both without the values in them.
-//! - A new password is applied at the next Update. CloudFormation sees none in a new value of a secret.
+//! - A new password is applied at the next Update, which a fresh `DeploymentId` brings at every deployment.
+//! - DMS's user keeps `SELECT` on whole databases that it had before: another DbInit may have given it.
 //!
 //! # Layout
-//! [`properties`], [`migration`] and [`identifier`] hold what is wanted, parsed; [`secret`] talks to Secrets Manager,
-//! [`mysql`] to the server; `preparation` is the order of the steps; `history` compares and has refinery run the migrations,
-//! `statement` tells which statement failed; `user` compares grants; `readiness` judges; `patience` waits.
+//! [`properties`] and [`migration`] hold what is wanted, parsed, and `files` reads the migrations in the function's archive;
+//! [`secret`] talks to Secrets Manager; `preparation` is the order of the steps; `history` compares and has refinery run the
+//! migrations. What is MySQL's is in [`mysql`]: the server and its sessions, readiness, users, certificates, failures.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
+use backon::{ExponentialBuilder, Retryable};
 use custom_resource::{Attributes, Deadline, Request, Resource};
-use tokio::time::sleep;
-use tracing::info;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{info, warn};
 
+mod files;
 mod history;
-pub mod identifier;
 pub mod migration;
 pub mod mysql;
-mod patience;
 mod preparation;
 pub mod properties;
-mod readiness;
 pub mod secret;
-mod statement;
-mod user;
 
+use history::Unrecorded;
+use migration::Migration;
 use mysql::Session;
 use mysql::failure::Failure;
+use mysql::readiness::NotReady;
 use mysql::server::Server;
+use mysql::user::ReplicationUser;
 use preparation::Preparation;
 use properties::Properties;
-use readiness::NotReady;
 use secret::{Credentials, Secrets, SecretsManager};
-use user::ReplicationUser;
 
-/// How long a server may take to come up, at most. (assumption: new-cluster-refuses)
+/// How long a server may take to come up, or back, at most. (assumption: new-cluster-refuses)
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long one may be read-only that is the writer. (assumption: read-only-in-failover)
+const FAILOVER: Duration = Duration::from_secs(30);
 
 /// What waiting for a server leaves of the time.
 const FOR_THE_WORK: Duration = Duration::from_secs(10);
 
-/// The pauses after each loss of a connection, in seconds; after the last one it is enough. A cluster's name may lead to the old writer
-/// for some seconds after a failover.
-const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
+/// The pauses between attempts: from the first, each twice the one before it, to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The handler of `Custom::DbInit`.
 #[derive(Debug)]
 pub struct DbInit<S> {
     secrets: S,
+    files: Option<PathBuf>,
 }
 
 impl DbInit<SecretsManager> {
     /// A handler that finds everything in Lambda's environment.
     pub fn from_env() -> Self {
-        Self::new(SecretsManager::from_env())
+        Self { secrets: SecretsManager::from_env(), files: files::folder() }
     }
 }
 
 impl<S: Secrets> DbInit<S> {
-    /// A handler that takes its secrets from here.
+    /// A handler that takes its secrets from here, and migrations from the properties only.
     pub fn new(secrets: S) -> Self {
-        Self { secrets }
+        Self { secrets, files: None }
+    }
+
+    /// The same, with this folder for migrations as files. It need not be there.
+    #[must_use]
+    pub fn with_files(self, folder: impl Into<PathBuf>) -> Self {
+        Self { files: Some(folder.into()), ..self }
     }
 
     /// Brings the database to what the properties say. Idempotent.
@@ -95,6 +108,7 @@ impl<S: Secrets> DbInit<S> {
     /// # Errors
     /// Says what was being done, and what the server, or Secrets Manager, says to it.
     pub async fn make_ready(&self, wanted: &Properties, deadline: Deadline) -> Result<Attributes> {
+        let migrations = self.migrations(wanted)?;
         let of_user = async {
             match &wanted.replication_user_secret_arn {
                 Some(arn) => Ok(Some((arn, self.credentials(arn, deadline).await?))),
@@ -106,27 +120,50 @@ impl<S: Secrets> DbInit<S> {
         let credentials = credentials?;
         let user = match of_user? {
             Some((arn, found)) => {
-                let user = ReplicationUser::new(found, &credentials.username);
-                Some(user.with_context(|| {
+                let user = ReplicationUser::new(found, &credentials.username).with_context(|| {
                     format!("ResourceProperties.ReplicationUserSecretArn: the secret {arn}")
-                })?)
+                })?;
+                for character in user.refused_by_dms() {
+                    warn!(
+                        "the password in the secret {arn} holds a {character}, which DMS refuses in passwords"
+                    );
+                }
+                Some(user)
             }
             None => None,
         };
         let server = Server::new(wanted, credentials)?;
-        let preparation = Preparation { wanted, user: user.as_ref(), deadline };
-        let mut lost = false;
-        for pause in PAUSES.map(Duration::from_secs) {
-            match attempt(&server, &preparation).await? {
-                Err(error) if is_worth_another_try(&error, lost) && deadline.remaining() > pause => {
-                    info!(error = %format_args!("{error:#}"), "the connection was lost: all again");
-                    lost = true;
-                    sleep(pause).await;
-                }
-                outcome => return outcome,
-            }
+        let user = user.as_ref();
+        let work = Preparation { server: &server, wanted, migrations: &migrations, user, deadline };
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times()
+            .with_total_delay(Some(PATIENCE));
+        let progress = Mutex::new(Progress::new());
+        let outcome = (|| async { attempt(&work, &mut *progress.lock().await).await })
+            .retry(pauses)
+            .when(|failed: &Failed| failed.again)
+            .adjust(|_, pause| pause.filter(|pause| deadline.remaining() > *pause + FOR_THE_WORK))
+            .notify(|failed, _| info!(error = %format_args!("{:#}", failed.error), "all again"))
+            .await;
+        outcome.map_err(|failed| failed.error)
+    }
+
+    /// The migrations, from wherever they are.
+    fn migrations(&self, wanted: &Properties) -> Result<Vec<Migration>> {
+        let Some(folder) = &self.files else {
+            return Ok(wanted.migrations.clone());
+        };
+        let files = files::read(folder)?;
+        if files.is_empty() {
+            return Ok(wanted.migrations.clone());
         }
-        attempt(&server, &preparation).await?
+        ensure!(
+            wanted.migrations.is_empty(),
+            "ResourceProperties.Migrations: the function's archive has files of migrations, too: keep the list or the files"
+        );
+        Ok(files)
     }
 
     async fn credentials(&self, arn: &str, deadline: Deadline) -> Result<Credentials> {
@@ -135,22 +172,45 @@ impl<S: Secrets> DbInit<S> {
     }
 }
 
+/// What earlier attempts have come to.
+struct Progress {
+    /// When somebody was let in last, or the first attempt began.
+    since: Instant,
+    /// Whether a connection was lost.
+    interrupted: bool,
+    /// Since when the server has been read-only.
+    read_only: Option<Instant>,
+    /// The migration that may be in the history or not.
+    unrecorded: Option<Unrecorded>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { since: Instant::now(), interrupted: false, read_only: None, unrecorded: None }
+    }
+}
+
+/// An attempt that failed: why, and whether another one may do better.
+struct Failed {
+    error: Error,
+    again: bool,
+}
+
 /// Connects and does the work.
-///
-/// # Errors
-/// The outer one if nobody was let in, the inner one if the work failed.
-async fn attempt(server: &Server, work: &Preparation<'_>) -> Result<Result<Attributes>> {
+async fn attempt(work: &Preparation<'_>, progress: &mut Progress) -> Result<Attributes, Failed> {
     let deadline = work.deadline;
-    let patience = PATIENCE.min(deadline.remaining().saturating_sub(FOR_THE_WORK));
-    let connecting = format!("connecting to {server}");
-    let (mut session, mut worker) = deadline
-        .limit(connecting, async {
-            let session = Session::open(server, patience).await?;
-            let worker = session.worker(patience).await?;
-            Ok((session, worker))
-        })
-        .await?;
-    let outcome = work.run(&mut session, &mut worker).await;
+    let connecting = format!("connecting to {}", work.server);
+    let connected = deadline.limit(connecting, async {
+        let session = Session::open(work.server).await?;
+        let worker = session.worker().await?;
+        Ok((session, worker))
+    });
+    let (mut session, mut worker) = connected.await.map_err(|error| {
+        let passes = error.downcast_ref::<Failure>().is_some_and(Failure::passes);
+        Failed { error, again: passes && progress.since.elapsed() < PATIENCE }
+    })?;
+    progress.since = Instant::now();
+    let outcome = work.run(&mut session, &mut worker, progress.unrecorded.as_ref()).await;
     let end = session.end(worker);
     if deadline.has_passed() {
         // The answer can't wait for a server that may not listen any more.
@@ -158,13 +218,35 @@ async fn attempt(server: &Server, work: &Preparation<'_>) -> Result<Result<Attri
     } else {
         end.await;
     }
-    Ok(outcome)
+    outcome.map_err(|error| progress.judge(error))
 }
 
-/// Whether the failure comes from a server that went away, or from what took its place.
-fn is_worth_another_try(error: &Error, lost: bool) -> bool {
-    let failure = error.downcast_ref::<Failure>();
-    failure.is_some_and(Failure::is_loss) || (lost && error.is::<NotReady>())
+impl Progress {
+    /// Whether another attempt may do better than one that failed so: what was in its way passes by itself, and nothing was sent
+    /// that may have been done and can't be done twice.
+    fn judge(&mut self, error: Error) -> Failed {
+        let error = match error.downcast::<Unrecorded>() {
+            Ok(unrecorded) => {
+                let told = Error::msg(unrecorded.to_string());
+                self.unrecorded = Some(unrecorded);
+                self.interrupted = true;
+                return Failed { error: told, again: true };
+            }
+            Err(error) => error,
+        };
+        let failure = error.downcast_ref::<Failure>();
+        let not_ready = error.downcast_ref::<NotReady>();
+        let again = if failure.is_some_and(Failure::is_read_only) || not_ready.is_some_and(|it| it.may_pass) {
+            self.read_only.get_or_insert_with(Instant::now).elapsed() < FAILOVER
+        } else {
+            self.read_only = None;
+            let is_lost = failure.is_some_and(|it| it.is_loss() || it.passes());
+            self.interrupted |= is_lost;
+            // What takes the place of a server that went away may need a moment.
+            is_lost || (not_ready.is_some() && self.interrupted)
+        };
+        Failed { error, again }
+    }
 }
 
 impl<S: Secrets> Resource for DbInit<S> {

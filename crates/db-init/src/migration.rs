@@ -1,4 +1,4 @@
-//! One step of a schema's history, as the property `Migrations` lists them.
+//! One step of a schema's history, from the property `Migrations` or from a file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,8 @@ use std::str::FromStr;
 use custom_resource::scalar;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+
+use crate::mysql::statements::{self, NotAMigration};
 
 /// One migration.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +22,18 @@ pub struct Migration {
     /// Its statements, divided by semicolons.
     #[serde(deserialize_with = "scalar")]
     pub sql: Sql,
+}
+
+impl Migration {
+    /// Refuses a migration whose version isn't above the one before it.
+    pub(crate) fn check_rise(&self, before: Option<Version>) -> Result<(), String> {
+        match before {
+            Some(Version(before)) if self.version.0 <= before => {
+                Err(format!("{self} can't come after version {before}: versions have to rise"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A migration's version: positive; a timestamp such as `20260131120000` will do.
@@ -66,17 +80,25 @@ impl FromStr for Name {
 pub struct Sql(String);
 
 impl Sql {
-    /// The statements.
+    /// The statements, as they are sent.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The statements, as they are compared with what was applied: without differences of line ends, nor at the end.
+    pub(crate) fn canonical(&self) -> String {
+        self.0.replace("\r\n", "\n").trim_end().to_owned()
     }
 }
 
 impl FromStr for Sql {
-    type Err = &'static str;
+    type Err = NotAMigration;
 
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        if text.trim().is_empty() { Err("there is no statement in it") } else { Ok(Self(text.to_owned())) }
+    fn from_str(text: &str) -> Result<Self, NotAMigration> {
+        // Editors put a byte order mark there, and the server can't read it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        statements::check(text)?;
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -124,13 +146,8 @@ impl<'de> DeserializeSeed<'de> for After {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Migration, D::Error> {
         let migration = Migration::deserialize(deserializer)?;
-        match self.0 {
-            Some(before) if migration.version <= before => Err(Error::custom(format_args!(
-                "{migration} can't come after version {}: versions have to rise",
-                before.0
-            ))),
-            _ => Ok(migration),
-        }
+        migration.check_rise(self.0).map_err(Error::custom)?;
+        Ok(migration)
     }
 }
 
@@ -195,6 +212,28 @@ mod tests {
         }
         let error = parse(&json!([{ "Version": 1, "Name": "a", "Sql": " \n" }])).unwrap_err();
         assert_eq!(error, "migrations[0].Sql: there is no statement in it");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_migration() {
+        assert_eq!("\u{feff}SELECT 1".parse::<Sql>().unwrap().as_str(), "SELECT 1");
+    }
+
+    #[test]
+    fn an_empty_statement_is_refused_with_its_path() {
+        let list =
+            json!([{ "Version": 1, "Name": "a", "Sql": "CREATE TABLE t (a INT);; CREATE TABLE u (a INT)" }]);
+        let error = parse(&list).unwrap_err();
+        assert!(error.starts_with("migrations[0].Sql: the semicolon in line 1 ends no statement"), "{error}");
+    }
+
+    #[test]
+    fn line_ends_make_no_other_migration() {
+        let sql = |text: &str| text.parse::<Sql>().unwrap();
+        for same in ["SELECT 1;\r\nSELECT 2", "SELECT 1;\nSELECT 2\n", "SELECT 1;\r\nSELECT 2\r\n \n"] {
+            assert_eq!(sql(same).canonical(), "SELECT 1;\nSELECT 2");
+        }
+        assert_ne!(sql("SELECT 1; SELECT 2").canonical(), "SELECT 1;\nSELECT 2");
     }
 
     #[test]

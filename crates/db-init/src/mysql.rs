@@ -9,14 +9,18 @@ use mysql_async::{Conn, Opts, Row};
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::identifier::Identifier;
-use crate::patience::keep_trying;
+use crate::mysql::identifier::Identifier;
+use crate::mysql::readiness::{Binlog, Variables, WANTED};
 use crate::properties::RetentionHours;
-use crate::readiness::{Variables, WANTED};
 
+pub mod certificates;
 pub(crate) mod failure;
+pub mod identifier;
 mod plain;
+pub(crate) mod readiness;
 pub(crate) mod server;
+pub(crate) mod statements;
+pub(crate) mod user;
 mod users;
 pub(crate) mod worker;
 
@@ -50,18 +54,17 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects; for as long as `patience` lasts, waits for a server that isn't up yet.
-    pub(crate) async fn open(server: &Server, patience: Duration) -> Result<Self> {
+    /// Connects.
+    pub(crate) async fn open(server: &Server) -> Result<Self> {
         let opts = Opts::from(server.options());
-        let conn =
-            connect_patiently(&opts, patience).await.with_context(|| format!("connecting to {server}"))?;
+        let conn = connect(&opts).await.with_context(|| format!("connecting to {server}"))?;
         Ok(Self { conn, opts })
     }
 
     /// A second connection of the same kind, for the migrations: what they do to their session, and what the lock does to
     /// this one, is nothing to each other.
-    pub(crate) async fn worker(&self, patience: Duration) -> Result<Worker> {
-        let conn = connect_patiently(&self.opts, patience).await;
+    pub(crate) async fn worker(&self) -> Result<Worker> {
+        let conn = connect(&self.opts).await;
         Ok(Worker::new(conn.context("connecting a second time")?))
     }
 
@@ -77,19 +80,20 @@ impl Session {
         close(self.conn).await;
     }
 
-    /// Takes the lock that keeps everybody else from working on this database at the same time. It goes with the session.
-    pub(crate) async fn lock(&mut self, database: &Identifier, wait: Duration) -> Result<()> {
+    /// Takes the lock of this name, which keeps every other request from working on the same thing at the same time. It goes
+    /// with the session.
+    pub(crate) async fn lock(&mut self, name: &str, wait: Duration) -> Result<()> {
         // Hashed, since a lock's name has at most 64 characters, as many as a database's. MySQL 9 has lost SHA1.
         let lock = "SELECT GET_LOCK(CONCAT('sluice:', SHA2(?, 224)), ?)";
         let taken: Option<Option<u8>> = self
             .conn
-            .exec_first(lock, (database.as_str(), wait.as_secs()))
+            .exec_first(lock, (name, wait.as_secs()))
             .await
             .map_err(Failure::from)
-            .with_context(|| format!("locking database {database}"))?;
+            .with_context(|| format!("locking {name}"))?;
         ensure!(
             taken == Some(Some(1)),
-            "another request is still at work on database {database} after {} s",
+            "another request is still at work on {name} after {} s",
             wait.as_secs()
         );
         Ok(())
@@ -138,18 +142,21 @@ impl Session {
             .with_context(|| format!("creating database {database}"))
     }
 
-    /// The end of the binlog: `file:position`.
-    pub(crate) async fn binlog_position(&mut self) -> Result<String> {
+    /// The end of the binlog, and what is left out of it; nothing if there is no binlog.
+    pub(crate) async fn binlog(&mut self) -> Result<Option<Binlog>> {
         // From 8.4 on; 9 has lost the old spelling, and older servers and MariaDB know only that.
         let rows = match self.rows("SHOW BINARY LOG STATUS").await {
             Err(failure) if failure.is_unknown_statement() => self.rows("SHOW MASTER STATUS").await,
             rows => rows,
         };
         let rows = rows.context("reading the binlog's position")?;
-        match (first(&rows, 0), first(&rows, 1)) {
-            (Some(file), Some(position)) => Ok(format!("{file}:{position}")),
-            _ => bail!("the server tells no position of its binlog"),
-        }
+        let column = |index: usize| first(&rows, index).unwrap_or_default();
+        let position = first(&rows, 0).zip(first(&rows, 1));
+        Ok(position.map(|(file, position)| Binlog {
+            position: format!("{file}:{position}"),
+            only: column(2),
+            without: column(3),
+        }))
     }
 
     async fn rows(&mut self, query: &str) -> Result<Vec<Row>, Failure> {
@@ -157,13 +164,11 @@ impl Session {
     }
 }
 
-/// Connects; tries again for as long as `patience` lasts if the failure can pass.
-async fn connect_patiently(opts: &Opts, patience: Duration) -> Result<Conn, Failure> {
-    let attempt = || async {
-        let conn = connect(opts).await;
-        conn.inspect_err(|error| info!(%error, "the server let nobody in"))
-    };
-    keep_trying(patience, Failure::passes, attempt).await
+/// Whether the server writes nothing at present.
+async fn is_read_only(conn: &mut Conn) -> Result<bool, Failure> {
+    let rows: Vec<Row> = conn.query("SHOW GLOBAL VARIABLES LIKE '%read_only'").await?;
+    let variables = rows.iter().filter_map(|row| Some((text(row, 0)?, text(row, 1)?))).collect();
+    Ok(readiness::is_read_only(&variables))
 }
 
 async fn connect(opts: &Opts) -> Result<Conn, Failure> {

@@ -9,8 +9,9 @@ use custom_resource::scalar;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use crate::identifier::Identifier;
 use crate::migration::{self, Migration};
+use crate::mysql::certificates::Certificates;
+use crate::mysql::identifier::Identifier;
 
 /// What `Custom::DbInit` is asked for.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,29 +78,6 @@ impl FromStr for Host {
             Ok(Self(text.to_owned()))
         } else {
             Err("a host name or an address is wanted, without a scheme or a port")
-        }
-    }
-}
-
-/// Certificates in PEM.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Certificates(String);
-
-impl Certificates {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Certificates {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        if text.contains("-----BEGIN CERTIFICATE-----") {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("no certificate in PEM is in it (-----BEGIN CERTIFICATE-----)")
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{Secret, ask, db_init, refused, run, start};
 async fn a_lock_that_somebody_keeps_is_waited_for_within_bounds() {
     let server = start().await;
     let mut other = server.connect().await.unwrap();
-    other.query_drop("SELECT GET_LOCK(CONCAT('sluice:', SHA2('shop', 224)), 1)").await.unwrap();
+    other.query_drop("SELECT GET_LOCK(CONCAT('sluice:', SHA2('database shop', 224)), 1)").await.unwrap();
     let time = Duration::from_secs(31);
     let error = run(&server, server.secret(), json!({}), time).await.unwrap_err();
     let reason = format!("{error:#}");
@@ -94,6 +94,24 @@ async fn a_certificate_for_another_name_is_refused_unless_the_authority_is_enoug
 }
 
 #[tokio::test]
+async fn the_root_that_signed_the_servers_certificate_is_told() {
+    let server = start().await;
+    let own = server.ca_pem().replace('\r', "");
+    let others = Authority::new().pem().to_owned() + &own + Authority::new().pem();
+    for (ca, mode, told) in [
+        (json!(own), "VERIFY_IDENTITY", own.as_str()),
+        // As a shell and as YAML may bring them.
+        (json!(others.replace('\n', "\\n")), "VERIFY_IDENTITY", &own),
+        (json!(others.replace('\n', "\n    ")), "VERIFY_CA", &own),
+        (json!(others), "REQUIRED", &own),
+        (Value::Null, "REQUIRED", ""),
+    ] {
+        let done = db_init(&server, json!({ "SslCa": ca, "SslMode": mode })).await.unwrap();
+        assert_eq!(done.get("CertificateAuthority"), Some(told), "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_tls_is_refused_unless_tls_is_disabled() {
     let options = Options { authority: None, ..Options::default() };
     let server = MysqlServer::start(options).await.unwrap();
@@ -104,5 +122,6 @@ async fn a_server_without_tls_is_refused_unless_tls_is_disabled() {
     // MySQL wants a password itself unless it has seen it before.
     server.connect().await.unwrap();
     let properties = json!({ "SslCa": null, "SslMode": "DISABLED" });
-    db_init(&server, properties).await.unwrap();
+    let done = db_init(&server, properties).await.unwrap();
+    assert_eq!(done.get("CertificateAuthority"), Some(""));
 }

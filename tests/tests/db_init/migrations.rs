@@ -49,7 +49,7 @@ async fn a_failing_migration_is_named_and_those_before_it_stay() {
     // The second statement fails: a driver that looks at the first result only would miss it.
     let broken = migration(2, "broken", "CREATE TABLE half (id INT); INSERT INTO nowhere VALUES (1)");
     let reason = refused(&server, json!({ "Migrations": [orders(), broken] })).await;
-    let place = "applying migration V2__broken: statement 2, INSERT INTO nowhere VALUES (…) (the statements before it stay): ";
+    let place = "applying migration V2__broken: statement 2 (the statements before it may stay): ";
     assert!(reason.starts_with(place), "{reason}");
     assert!(reason.contains("shop.nowhere' doesn't exist"), "{reason}");
     assert_eq!(reason.matches("doesn't exist").count(), 1, "{reason}");
@@ -94,29 +94,86 @@ async fn comments_and_stored_programs_may_be_among_the_statements() {
 }
 
 #[tokio::test]
-async fn no_value_of_a_failing_statement_is_told() {
+async fn a_failing_statement_is_told_by_its_number_and_without_a_word_of_its_text() {
     let server = start().await;
     let table = "CREATE TABLE users (email VARCHAR(40) UNIQUE, age INT)";
-    for (sql, told) in [
+    let call = "SELECT 1; CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; CALL p(); INSERT INTO users VALUES ('a', 'hunter2')";
+    let partitions = "CREATE TABLE parts (a INT) PARTITION BY LIST (a) (PARTITION p VALUES IN (1)); INSERT INTO parts VALUES (5550199)";
+    for (number, told, sql) in [
+        (1, "MySQL error 1062 (ER_DUP_ENTRY)", "INSERT INTO users VALUES ('hunter2', 1), ('hunter2', 2)"),
+        (4, "MySQL error 1366 (ER_", call),
+        (1, "MySQL error 1064 (ER_PARSE_ERROR)", "INSERT INTO users VALUE ('hunter2' 7)"),
         (
-            "INSERT INTO users VALUES ('hunter2', 1), ('hunter2', 2)",
-            "statement 1, INSERT INTO users VALUES (…, …), (…, …): Duplicate entry '…' for key",
+            1,
+            "MySQL error 1064 (ER_PARSE_ERROR)",
+            "INSERT INTO users (email) VALUES ('O'Brien', 'x@example.com')",
         ),
+        (1, "MySQL error 1064 (ER_PARSE_ERROR)", "CREATE USER 'o'brien'@'%' IDENTIFIED BY 'hunter2'"),
         (
-            "SELECT 1; CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; CALL p(); INSERT INTO users VALUES ('a', 'hunter2')",
-            "statement 4, INSERT INTO users VALUES (…, …) (the statements before it stay): Incorrect integer value: '…' for column",
+            1,
+            "MySQL error 1690 (ER_DATA_OUT_OF_RANGE)",
+            "INSERT INTO users VALUES ('a', 5550199 * 9223372036854775807)",
         ),
+        (2, "MySQL error 1526 (ER_NO_PARTITION_FOR_GIVEN_VALUE)", partitions),
+        (1, "MySQL error 1231 (ER_WRONG_VALUE_FOR_VAR)", "SET SESSION sql_mode = 'hunter2'"),
         (
-            "INSERT INTO users VALUE ('hunter2' 7)",
-            "statement 1, INSERT INTO users VALUE (… …): You have an error in your SQL syntax",
+            2,
+            "MySQL error 1054 (ER_BAD_FIELD_ERROR)",
+            "SET sql_mode = 'ANSI_QUOTES'; INSERT INTO users VALUES (\"hunter2\", 1)",
         ),
+        (1, "MySQL error 1298 (ER_UNKNOWN_TIME_ZONE)", "SET time_zone = 'hunter2'"),
+        (1, "MySQL error 1300 (ER_INVALID_CHARACTER_STRING)", "SELECT _utf8mb4 x'68756E74657232FF'"),
+        (1, "MySQL error 1644 (ER_SIGNAL_EXCEPTION)", "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'hunter2'"),
     ] {
         let list = [migration(1, "users", table), migration(2, "broken", sql)];
         let reason = refused(&server, json!({ "Migrations": list })).await;
-        assert!(reason.starts_with("applying migration V2__broken: "), "{reason}");
-        assert!(reason.contains(told), "{reason}");
-        assert!(!reason.contains("hunter2"), "{reason}");
+        let stay = if number > 1 { " (the statements before it may stay)" } else { "" };
+        let place = format!("applying migration V2__broken: statement {number}{stay}: {told}");
+        assert!(reason.starts_with(&place), "{reason}");
+        for value in ["hunter2", "Brien", "example.com", "5550199", "68756", "users"] {
+            assert!(!reason.contains(value), "{value}: {reason}");
+        }
     }
+}
+
+#[tokio::test]
+async fn an_edit_of_line_ends_is_none() {
+    let server = start().await;
+    for sql in [
+        "CREATE TABLE t (a INT);\nCREATE TABLE u (a INT)",
+        "CREATE TABLE t (a INT);\r\nCREATE TABLE u (a INT)\r\n",
+    ] {
+        let done = db_init(&server, json!({ "Migrations": [migration(1, "t", sql)] })).await;
+        assert_eq!(done.unwrap().get("SchemaVersion"), Some("1"));
+    }
+    // What is given is what runs: a line end within a value is a value.
+    let value = migration(2, "v", "CREATE TABLE v (a VARCHAR(9));\r\nINSERT INTO v VALUES ('a\r\nb')\r\n");
+    let first = migration(1, "t", "CREATE TABLE t (a INT);\nCREATE TABLE u (a INT)\n");
+    db_init(&server, json!({ "Migrations": [first, value] })).await.unwrap();
+    assert_eq!(ask(&server, "SELECT HEX(a) FROM shop.v").await, ["610D0A62"]);
+}
+
+#[tokio::test]
+async fn an_empty_statement_is_refused_before_anything_runs() {
+    // The server's own word for it comes half-way.
+    let server = start().await;
+    for sql in [
+        "CREATE TABLE t (a INT);; CREATE TABLE u (a INT)",
+        "CREATE TABLE t (a INT); /* x */; CREATE TABLE u (a INT)",
+    ] {
+        let mut conn = server.admin().await.unwrap();
+        conn.query_drop("CREATE DATABASE raw; USE raw").await.unwrap();
+        conn.query_drop(sql).await.unwrap_err();
+        assert_eq!(ask(&server, "SHOW TABLES FROM raw").await, ["t"]);
+        conn.query_drop("DROP DATABASE raw").await.unwrap();
+        let refusal = serde_json::from_value::<db_init::properties::Properties>(
+            json!({ "SecretArn": "arn", "Database": "shop", "Migrations": [migration(1, "t", sql)] }),
+        );
+        assert!(refusal.unwrap_err().to_string().contains("the semicolon in line 1 ends no statement"));
+    }
+    let sql = "\u{feff}CREATE TABLE t (a INT); /* x */;";
+    db_init(&server, json!({ "Migrations": [migration(1, "t", sql)] })).await.unwrap();
+    assert_eq!(ask(&server, "SHOW TABLES FROM shop LIKE 't'").await, ["t"]);
 }
 
 #[tokio::test]
@@ -152,32 +209,28 @@ async fn pace(server: &MysqlServer) -> Conn {
 const PACED: &str = "DO SLEEP(IF(IS_FREE_LOCK('pace'), 0, 300))";
 
 #[tokio::test]
-async fn a_migration_that_is_lost_runs_again_if_nothing_of_it_can_have_stayed() {
+async fn a_migration_that_was_sent_is_never_run_again_by_itself() {
     let server = start().await;
-    let pace = pace(&server).await;
-    let slow = format!("INSERT INTO orders VALUES (2, 'slow'); {PACED}");
-    let properties = json!({ "Migrations": [orders(), migration(2, "slow", &slow)] });
-    let (done, ()) = tokio::join!(db_init(&server, properties), cut(&server, pace));
-    assert_eq!(done.unwrap().get("SchemaVersion"), Some("2"));
-    let rows = "SELECT COUNT(*) FROM shop.orders WHERE note = 'slow'";
-    assert_eq!(ask(&server, rows).await, ["1"]);
-}
-
-#[tokio::test]
-async fn a_migration_that_is_lost_half_way_waits_for_somebody_to_look() {
-    let server = start().await;
-    let pace = pace(&server).await;
-    let slow = format!("INSERT INTO orders VALUES (2, 'slow'); CREATE TABLE half (id INT); {PACED}");
-    let properties = json!({ "Migrations": [orders(), migration(2, "slow", &slow)] });
-    let (done, ()) = tokio::join!(db_init(&server, properties), cut(&server, pace));
-    let reason = format!("{:#}", done.unwrap_err());
-    assert!(
-        reason.starts_with("applying migration V2__slow: statement 3, DO SLEEP(IF(IS_FREE_LOCK(…), …, …)): "),
-        "{reason}"
-    );
-    assert!(reason.contains("may have stayed"), "{reason}");
-    let rows = "SELECT COUNT(*) FROM shop.orders WHERE note = 'slow'";
-    assert_eq!(ask(&server, rows).await, ["1"], "no second time");
+    for (number, sql) in [
+        (2, PACED.to_owned()),
+        // The server would undo the row of this one, and not of the next.
+        (3, format!("INSERT INTO log VALUES (3); {PACED}")),
+        (4, format!("INSERT INTO log VALUES (4); /*!40000 ALTER TABLE log ENABLE KEYS */; {PACED}")),
+        (5, format!("INSERT INTO log VALUES (5); CREATE TABLE half (id INT); {PACED}")),
+    ] {
+        let pace = pace(&server).await;
+        let properties = json!({
+            "Migrations": [migration(1, "log", "CREATE TABLE log (id INT)"), migration(number, "slow", &sql)],
+        });
+        let (done, ()) = tokio::join!(db_init(&server, properties), cut(&server, pace));
+        let reason = format!("{:#}", done.unwrap_err());
+        let place = format!("applying migration V{number}__slow: the connection to the server was lost ");
+        assert!(reason.starts_with(&place), "{reason}");
+        assert!(reason.contains(" had arrived. ") && reason.contains("look at the database"), "{reason}");
+        let rows = ask(&server, &format!("SELECT COUNT(*) FROM shop.log WHERE id = {number}")).await;
+        assert!(rows[0] == "0" || rows[0] == "1", "done {} times", rows[0]);
+        assert_eq!(ask(&server, "SELECT MAX(version) FROM shop.sluice_schema_history").await, ["1"]);
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use serde_json::{Value, json};
 use stage::mysql::MysqlServer;
 
-use super::{ask, db_init, refused, run, start};
+use super::{ask, db_init, refused, run, start, start_with};
 
 /// A server of MySQL itself.
 async fn start_mysql() -> MysqlServer {
@@ -75,4 +75,13 @@ async fn only_mysql_compressed_transactions_and_partial_documents_are_refused() 
         set(&mut admin, right).await;
     }
     db_init(&server, json!({})).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "only on MySQL: make test-mysql"]
+async fn only_mysql_a_server_without_a_number_is_refused() {
+    // MariaDB takes 1 for 0.
+    let server = start_with(&["--server-id=0"]).await;
+    let reason = refused(&server, json!({})).await;
+    assert!(reason.contains("server_id is 0"), "{reason}");
 }

@@ -1,10 +1,12 @@
 //! What keeps a server from being a source, and what keeps DbInit out for a while.
 
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable;
 use serde_json::json;
 use stage::mysql::{MysqlServer, Options};
 
-use super::{ask, db_init, orders, refused, start, until};
+use super::{ask, db_init, orders, refused, run, start, start_with, until};
 
 #[tokio::test]
 async fn a_server_that_is_not_ready_is_refused_with_every_parameter_to_change() {
@@ -25,8 +27,23 @@ async fn a_reader_is_refused() {
     let server = start().await;
     let mut admin = server.admin().await.unwrap();
     admin.query_drop("SET GLOBAL read_only = ON").await.unwrap();
-    let reason = refused(&server, json!({})).await;
+    // With little time, it isn't waited for.
+    let error = run(&server, server.secret(), json!({}), Duration::from_secs(10)).await.unwrap_err();
+    let reason = format!("{error:#}");
     assert!(reason.contains("connect to the writer"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_binlog_that_leaves_the_database_out_is_refused_with_the_options_name() {
+    for (argument, option) in
+        [("--binlog-ignore-db=shop", "binlog_ignore_db"), ("--binlog-do-db=other", "binlog_do_db")]
+    {
+        let server = start_with(&[argument]).await;
+        let reason = refused(&server, json!({ "Migrations": [orders()] })).await;
+        assert!(reason.contains(&format!("{option} keeps the changes of database shop out")), "{reason}");
+        assert!(ask(&server, "SHOW DATABASES LIKE 'shop'").await.is_empty());
+        db_init(&server, json!({ "Database": "other" })).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -164,8 +164,83 @@ async fn whatever_the_user_could_before_it_can_just_read_afterwards() {
     admin.query_drop(master).await.unwrap();
 
     with_user(&server, DMS, json!({})).await.unwrap();
-    assert_eq!(grants(&server, "dms").await, JUST_ENOUGH);
+    // Another DbInit may have let it read the other database.
+    assert_eq!(
+        sorted_grants(&server).await,
+        ["GRANT SELECT ON `other db`.* TO dms", JUST_ENOUGH[1]].map(str::to_owned)
+    );
     log_in(&server, DMS).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_user_may_read_several_databases() {
+    let server = start().await;
+    let of = |database: &str| json!({ "Database": database });
+    let (shop, other) =
+        tokio::join!(with_user(&server, DMS, of("my_shop")), with_user(&server, DMS, of("other")));
+    (shop.unwrap(), other.unwrap());
+    with_user(&server, DMS, of("my_shop")).await.unwrap();
+    let read = ["GRANT SELECT ON `my\\_shop`.* TO dms", "GRANT SELECT ON `other`.* TO dms"];
+    assert_eq!(sorted_grants(&server).await, read);
+}
+
+/// The databases that DMS may read, where that and the binlog is all it may.
+async fn sorted_grants(server: &MysqlServer) -> Vec<String> {
+    let mut grants = grants(server, "dms").await;
+    grants.sort();
+    let binlog = grants.iter().position(|it| it == JUST_ENOUGH[0]).expect("the binlog may be read");
+    grants.remove(binlog);
+    grants
+}
+
+#[tokio::test]
+async fn a_user_whose_connections_are_all_taken_is_let_in() {
+    let server = start().await;
+    with_user(&server, DMS, json!({})).await.unwrap();
+    let mut admin = server.admin().await.unwrap();
+    admin.query_drop("ALTER USER dms WITH MAX_USER_CONNECTIONS 1").await.unwrap();
+    let _dms = log_in(&server, DMS).await.unwrap();
+    log_in(&server, DMS).await.unwrap_err();
+    with_user(&server, DMS, json!({})).await.unwrap();
+    assert_eq!(grants(&server, "dms").await[1], JUST_ENOUGH[1]);
+}
+
+#[tokio::test]
+async fn a_locked_account_is_unlocked_and_keeps_its_password() {
+    let server = start().await;
+    with_user(&server, DMS, json!({})).await.unwrap();
+    let mut admin = server.admin().await.unwrap();
+    // MariaDB keeps no history of passwords.
+    let history = if server.is_mysql() { " PASSWORD HISTORY 3" } else { "" };
+    for password in ["hunter2", "hunter3"] {
+        admin.query_drop(format!("ALTER USER dms{history} ACCOUNT LOCK")).await.unwrap();
+        log_in(&server, ("dms", password)).await.unwrap_err();
+        with_user(&server, ("dms", password), json!({})).await.unwrap();
+        log_in(&server, ("dms", password)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_a_policy_for_passwords_is_content_with_a_good_one() {
+    let server = start().await;
+    let mut admin = server.admin().await.unwrap();
+    let install = if server.is_mysql() {
+        "INSTALL COMPONENT 'file://component_validate_password'"
+    } else {
+        "INSTALL SONAME 'simple_password_check'"
+    };
+    if let Err(error) = admin.query_drop(install).await {
+        // Not every package of a server has it.
+        assert!(error.to_string().contains("annot open"), "{error}");
+        return;
+    }
+    for password in ["Hunter.22", "Hunter.33"] {
+        with_user(&server, ("dms", password), json!({})).await.unwrap();
+        log_in(&server, ("dms", password)).await.unwrap();
+    }
+    let error = with_user(&server, DMS, json!({})).await.unwrap_err();
+    let reason = format!("{error:#}");
+    assert!(reason.contains("with the password of its secret: ") && reason.contains("1819"), "{reason}");
 }
 
 #[tokio::test]

@@ -3,16 +3,22 @@
 use std::io;
 use std::time::Duration;
 
-use mysql_async::{DriverError, Error, IoError};
+use mysql_async::{DriverError, Error, IoError, ServerError};
 
 use super::plain;
 
-/// Server errors that pass by themselves: too many connections (also of one user), a server that shuts down or isn't up,
-/// a connection that another session killed.
-const PASSING: [u16; 6] = [1040, 1203, 1053, 3168, 1927, 4031];
+/// Server errors at a login that pass by themselves: too many connections (also of one user), a server that shuts down or
+/// isn't up, a connection that another session killed.
+const PASSING: [u16; 7] = [1040, 1203, 1226, 1053, 3168, 1927, 4031];
 
 /// Those of them by which a session ends that was at work.
 const LOSSES: [u16; 4] = [1053, 3168, 1927, 4031];
+
+/// Those of them that come after the password was taken.
+const CROWDED: [u16; 2] = [1203, 1226];
+
+/// A locked account: MySQL's, MariaDB's, and MySQL's after too many wrong passwords.
+const LOCKED: [u16; 3] = [3118, 4151, 3955];
 
 /// No such database, no such table, no such procedure, no right to call it, a statement the server doesn't know.
 const NO_DATABASE: u16 = 1049;
@@ -22,16 +28,37 @@ const NO_EXECUTE: u16 = 1370;
 const SYNTAX: u16 = 1064;
 const ACCESS_DENIED: u16 = 1045;
 const NO_PLAIN: u16 = 3159;
+const SIGNAL: u16 = 1644;
 
-/// Errors whose message quotes data or a statement: what a key has already, what can't be converted, what can't be parsed.
-const QUOTING: [u16; 9] = [1062, SYNTAX, 1292, 1366, 1367, 1411, 1525, 1586, 3140];
+/// An option forbids the statement; InnoDB's own word for read-only.
+const OPTION: u16 = 1290;
+const READ_ONLY_MODE: u16 = 1836;
+
+/// Errors whose messages name accounts, databases, tables, columns, keys, constraints, programs, options or numbers, and never
+/// quote a value, a statement or somebody's text. All others are told by number and symbol: a list of what is harmless
+/// forgets nothing that isn't.
+const HARMLESS: [u16; 84] = [
+    1005, 1006, 1007, 1008, 1021, 1036, 1040, 1041, 1044, 1045, 1046, 1048, 1049, 1050, 1051, 1053, 1061,
+    1067, 1068, 1071, 1072, 1075, 1091, 1114, 1115, 1118, 1129, 1130, 1136, 1142, 1143, 1146, 1147, 1170,
+    1171, 1203, 1205, 1206, 1213, 1215, 1216, 1217, 1226, 1227, 1235, 1264, 1265, 1273, 1286, 1290, 1304,
+    1305, 1359, 1360, 1364, 1370, 1396, 1406, 1410, 1418, 1419, 1451, 1452, 1785, 1792, 1819, 1822, 1824,
+    1826, 1830, 1832, 1833, 1834, 1836, 1927, 3118, 3159, 3168, 3638, 3780, 3819, 3955, 4031, 4151,
+];
+
+/// MySQL's symbols for its errors: number, blank, symbol.
+const SYMBOLS: &str = include_str!("../../data/mysql-errors.txt");
 
 /// Why the server didn't do what it was asked to.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The server's own word.
-    #[error("{message} (MySQL error {code}){}", hint(*.code))]
-    Server { code: u16, message: String },
+    /// The server's own word, as far as it may be told.
+    #[error("{told}{}", hint(*.code))]
+    Server { code: u16, told: String },
+    /// The server writes nothing, which passes where a failover is at its cause. (assumption: read-only-in-failover)
+    #[error(
+        "the server is read-only: is it the writer, which is the cluster's endpoint and not the reader endpoint?"
+    )]
+    ReadOnly,
     /// The way there is broken, or isn't there yet.
     #[error("{0}")]
     Network(String),
@@ -47,17 +74,29 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether it is worth trying again.
+    /// Whether a login that failed so is worth another.
     pub(crate) fn passes(&self) -> bool {
-        match self {
-            Self::Server { code, .. } => PASSING.contains(code),
-            Self::Network(_) | Self::Silence(_) => true,
-            Self::Tls(_) | Self::Driver(_) => false,
-        }
+        matches!(self, Self::Network(_) | Self::Silence(_)) || self.has_code(&PASSING)
     }
 
-    fn has_code(&self, codes: &[u16]) -> bool {
-        matches!(self, Self::Server { code, .. } if codes.contains(code))
+    /// Whether the connection is gone, or the server is about to go.
+    pub(crate) fn is_loss(&self) -> bool {
+        matches!(self, Self::Network(_)) || self.has_code(&LOSSES)
+    }
+
+    /// Whether the server refuses to write anything.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, Self::ReadOnly)
+    }
+
+    /// Whether the server took the password, and only then let nobody in: there are too many connections of the user.
+    pub(crate) fn is_after_the_password(&self) -> bool {
+        self.has_code(&CROWDED)
+    }
+
+    /// Whether the account is locked.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.has_code(&LOCKED)
     }
 
     /// Whether a table, or the database it would be in, isn't there.
@@ -70,25 +109,13 @@ impl Failure {
         self.has_code(&[NO_PLAIN, plain::REFUSED])
     }
 
-    /// The same, for a statement that holds a password: a complaint about its syntax would quote it.
-    pub(crate) fn speechless(self) -> Self {
-        match self {
-            Self::Server { code: SYNTAX, .. } => Self::Server {
-                code: SYNTAX,
-                message: "the server doesn't understand the statement".to_owned(),
-            },
-            other => other,
-        }
-    }
-
-    /// Whether the connection is gone, or the server is about to go.
-    pub(crate) fn is_loss(&self) -> bool {
-        matches!(self, Self::Network(_)) || self.has_code(&LOSSES)
-    }
-
     /// Whether the server doesn't know the statement.
     pub(crate) fn is_unknown_statement(&self) -> bool {
         self.has_code(&[SYNTAX])
+    }
+
+    fn has_code(&self, codes: &[u16]) -> bool {
+        matches!(self, Self::Server { code, .. } if codes.contains(code))
     }
 }
 
@@ -99,16 +126,39 @@ fn hint(code: u16) -> &'static str {
             ": the binlog retention is set by a procedure that Amazon RDS and Aurora have for their master user"
         }
         NO_PLAIN | plain::REFUSED => ": SslMode has to be REQUIRED, VERIFY_CA or VERIFY_IDENTITY",
+        SYNTAX => {
+            ": the server doesn't understand the statement, which may hold values and isn't quoted here (DELIMITER is a \
+             command of the mysql client, and isn't needed)"
+        }
+        SIGNAL => ": a program in the database raised this, and its text may hold values",
         _ => "",
+    }
+}
+
+impl From<&ServerError> for Failure {
+    fn from(error: &ServerError) -> Self {
+        let ServerError { code, message, .. } = error;
+        // MariaDB has an option against hashed passwords, too, which has the same number.
+        let forbids_writing = *code == OPTION && message.contains("read-only") || *code == READ_ONLY_MODE;
+        if forbids_writing {
+            return Self::ReadOnly;
+        }
+        let told = if HARMLESS.contains(code) || *code == plain::REFUSED {
+            format!("{message} (MySQL error {code})")
+        } else {
+            match symbol(*code) {
+                Some(symbol) => format!("MySQL error {code} ({symbol})"),
+                None => format!("MySQL error {code}"),
+            }
+        };
+        Self::Server { code: *code, told }
     }
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Server(error) => {
-                Self::Server { code: error.code, message: without_values(error.code, &error.message) }
-            }
+            Error::Server(error) => error.into(),
             Error::Io(IoError::Tls(error)) => Self::Tls(tls(&error.to_string())),
             // The TLS library's refusals arrive as invalid data.
             Error::Io(IoError::Io(error))
@@ -120,6 +170,10 @@ impl From<&Error> for Failure {
             Error::Driver(error @ DriverError::ConnectionClosed) => Self::Network(error.to_string()),
             Error::Driver(DriverError::NoClientSslFlagFromServer) => {
                 Self::Tls("the server offers no TLS (SslMode DISABLED does without)".to_owned())
+            }
+            // It would print the packet.
+            Error::Driver(DriverError::UnexpectedPacket { .. }) => {
+                Self::Driver("the server said what the driver doesn't understand".to_owned())
             }
             Error::Driver(error) => Self::Driver(error.to_string()),
             error => Self::Driver(error.to_string()),
@@ -133,21 +187,10 @@ impl From<Error> for Failure {
     }
 }
 
-/// A message without the values in it, which belong into no log: `'…'` in their place. Of a statement, the word at which
-/// the server stopped reading stays.
-fn without_values(code: u16, message: &str) -> String {
-    let first = message.find('\'').filter(|_| QUOTING.contains(&code));
-    // What comes behind a value is a column, a key or a function: `'7' for column 'n'`.
-    let behind = if code == SYNTAX { None } else { message.rfind("' for ") };
-    let last = behind.or_else(|| message.rfind('\''));
-    let (Some(first), Some(last)) = (first, last.filter(|last| Some(*last) > first)) else {
-        return message.to_owned();
-    };
-    let quoted = &message[first + 1..last];
-    let is_word = |c: char| c.is_alphabetic() || c == '_';
-    let word = quoted.find(|c| !is_word(c)).map_or(quoted, |end| &quoted[..end]);
-    let word = if code == SYNTAX { word } else { "" };
-    format!("{}'{word}…{}", &message[..first], &message[last..])
+fn symbol(code: u16) -> Option<&'static str> {
+    let code = code.to_string();
+    let of = |line: &'static str| line.strip_prefix(&code)?.strip_prefix(' ');
+    SYMBOLS.lines().find_map(of)
 }
 
 /// OpenSSL's alert for a connection that ended in the middle, as a server's do when it shuts down.
@@ -168,16 +211,15 @@ fn tls(error: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mysql_async::ServerError;
-
     use super::*;
 
+    fn says(code: u16, message: &str) -> Failure {
+        let (message, state) = (message.to_owned(), "HY000".to_owned());
+        Failure::from(Error::Server(ServerError { code, message, state }))
+    }
+
     fn server(code: u16) -> Failure {
-        Failure::from(Error::Server(ServerError {
-            code,
-            message: "it says".to_owned(),
-            state: "HY000".to_owned(),
-        }))
+        says(code, "it says")
     }
 
     #[test]
@@ -209,37 +251,31 @@ mod tests {
     }
 
     #[test]
-    fn values_that_a_message_quotes_are_left_out() {
+    fn a_message_is_told_only_if_it_names_things_and_nothing_else() {
         for (code, message, told) in [
             (
-                1366,
-                "Incorrect integer value: 'it's 7' for column 'n' at row 1",
-                "Incorrect integer value: '…' for column 'n' at row 1",
+                NO_TABLE,
+                "Table 'blog.posts' doesn't exist",
+                "Table 'blog.posts' doesn't exist (MySQL error 1146)",
             ),
+            (1062, "Duplicate entry 'hunter2' for key 'users.email'", "MySQL error 1062 (ER_DUP_ENTRY)"),
             (
-                1062,
-                "Duplicate entry 'ann@example.com' for key 'users.email'",
-                "Duplicate entry '…' for key 'users.email'",
+                1690,
+                "BIGINT value is out of range in '(hunter2 + 1)'",
+                "MySQL error 1690 (ER_DATA_OUT_OF_RANGE)",
             ),
-            (
-                SYNTAX,
-                "You have an error in your SQL syntax near 'VALUE ('secret', 7)' at line 3",
-                "You have an error in your SQL syntax near 'VALUE…' at line 3",
-            ),
-            (SYNTAX, "near ''secret')' at line 1", "near '…' at line 1"),
-            (SYNTAX, "near '' at line 1", "near '…' at line 1"),
-            (NO_TABLE, "Table 'blog.posts' doesn't exist", "Table 'blog.posts' doesn't exist"),
+            (1054, "Unknown column 'hunter2' in 'field list'", "MySQL error 1054 (ER_BAD_FIELD_ERROR)"),
+            (4999, "hunter2", "MySQL error 4999"),
         ] {
-            assert_eq!(without_values(code, message), told);
+            assert_eq!(says(code, message).to_string(), told);
         }
-    }
-
-    #[test]
-    fn a_statement_with_a_password_is_not_quoted_at_all() {
-        let quoted = Failure::Server { code: SYNTAX, message: "near 'hunter2' at line 1".to_owned() };
-        let told = quoted.speechless().to_string();
-        assert!(!told.contains("hunter2"), "{told}");
-        assert_eq!(server(1396).speechless().to_string(), "it says (MySQL error 1396)");
+        for code in [SYNTAX, 1231, 1292, 1298, 1300, 1366, 1526, SIGNAL, 3140] {
+            let told = says(code, "hunter2").to_string();
+            assert!(
+                !told.contains("hunter2") && told.starts_with(&format!("MySQL error {code} (ER_")),
+                "{told}"
+            );
+        }
     }
 
     #[test]
@@ -250,7 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn read_only_is_what_forbids_writing_and_no_other_option() {
+        let running =
+            |option: &str| format!("The server is running with the --{option} option so it cannot execute");
+        assert!(says(OPTION, &running("read-only")).is_read_only());
+        assert!(says(OPTION, &running("super-read-only")).is_read_only());
+        assert!(!says(OPTION, &running("strict-password-validation")).is_read_only());
+        assert!(server(READ_ONLY_MODE).is_read_only());
+    }
+
+    #[test]
     fn the_servers_message_is_told_once() {
-        assert_eq!(server(SYNTAX).to_string(), "it says (MySQL error 1064)");
+        assert_eq!(server(NO_TABLE).to_string(), "it says (MySQL error 1146)");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use mysql_async::{OptsBuilder, SslOpts};
 
+use super::certificates::{self, Certificates};
 use crate::properties::{Properties, SslMode};
 use crate::secret::Credentials;
 
@@ -15,11 +16,17 @@ const PORT: u16 = 3306;
 /// (assumption: rds-authorities)
 const RDS_BUNDLE: &str = include_str!("../../data/rds-global-bundle.pem");
 
+/// What every session of ours begins with, and begins with again when it is reset. It speaks utf8mb4, whatever the server's
+/// defaults are, and however little the server cares for what the driver said at the login. The session that holds the lock is
+/// idle while a migration runs, and the other one while the lock is waited for: they stay for as long as a function may run.
+const SESSION: &str = "SET NAMES utf8mb4, SESSION wait_timeout = 1000";
+
 /// A server, and how to get in.
 pub struct Server {
     host: String,
     port: u16,
     credentials: Credentials,
+    trusted: Certificates,
     tls: Option<SslOpts>,
 }
 
@@ -37,13 +44,23 @@ impl Server {
             )
         })?;
         let port = properties.port.map(Into::into).or(credentials.port);
-        let ca = properties.ssl_ca.as_ref();
-        Ok(Self {
-            host,
-            port: port.unwrap_or(PORT),
-            credentials,
-            tls: tls(properties.ssl_mode, ca.map_or(RDS_BUNDLE, |ca| ca.as_str())),
-        })
+        let trusted = match &properties.ssl_ca {
+            Some(certificates) => certificates.clone(),
+            None => RDS_BUNDLE.parse().map_err(Error::msg).context("reading RDS's authorities")?,
+        };
+        let tls = tls(properties.ssl_mode, &trusted);
+        Ok(Self { host, port: port.unwrap_or(PORT), credentials, trusted, tls })
+    }
+
+    /// The PEM of the root that signed the server's certificate; empty without TLS, and where no known root did.
+    ///
+    /// # Errors
+    /// If the server can't be reached.
+    pub(crate) async fn authority(&self) -> Result<String> {
+        if self.tls.is_none() {
+            return Ok(String::new());
+        }
+        certificates::authority(&self.host, self.port, &self.trusted).await
     }
 
     /// The driver's options.
@@ -56,9 +73,7 @@ impl Server {
             .ssl_opts(self.tls.clone())
             // The driver would leave TCP, and TLS with it, where it sees the server's socket.
             .prefer_socket(false)
-            // The session that holds the lock is idle while a migration runs, and the other one while the lock is waited for:
-            // they stay for as long as a function may run.
-            .setup(vec!["SET SESSION wait_timeout = 1000"])
+            .setup(vec![SESSION])
     }
 }
 
@@ -68,9 +83,9 @@ impl fmt::Display for Server {
     }
 }
 
-fn tls(mode: SslMode, ca: &str) -> Option<SslOpts> {
+fn tls(mode: SslMode, trusted: &Certificates) -> Option<SslOpts> {
     let verified = SslOpts::default()
-        .with_root_certs(vec![ca.as_bytes().to_vec().into()])
+        .with_root_certs(vec![trusted.pem().into_bytes().into()])
         .with_disable_built_in_roots(true);
     match mode {
         SslMode::Disabled => None,

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use mysql_async::prelude::Queryable;
 use mysql_async::{OptsBuilder, Params, Row};
 use tracing::info;
 
 use super::failure::Failure;
-use super::{LOGIN, Session, connect_patiently, first, text};
-use crate::identifier::quoted;
-use crate::readiness::{Variables, is_mariadb};
-use crate::user::{Change, Grant, HOST, ReplicationUser, account, changes};
+use super::{Session, connect, text};
+use crate::mysql::identifier::quoted;
+use crate::mysql::readiness::{Variables, is_mariadb};
+use crate::mysql::user::{Change, Grant, HOST, ReplicationUser, account, changes, kept};
 
 /// Where privileges are to be found, and what they are on: schema, table and column, as far as a table has them.
 const PRIVILEGES: [(&str, &str); 4] = [
@@ -59,16 +59,12 @@ impl Session {
         self.change("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'").await?;
         let exists = self.hosts(user).await?.iter().any(|host| host == HOST);
         if !exists {
-            self.identify("CREATE USER", user, "", variables).await?;
-        } else if let Err(failure) = self.lets_in(user).await {
-            if failure.passes() || failure.wants_tls() {
-                return Err(failure).with_context(|| format!("logging in as {user}"));
-            }
-            info!(user.name, %failure, "the server takes another password, or none");
-            let unlocked = " ACCOUNT UNLOCK";
-            self.identify("ALTER USER", user, unlocked, variables).await?;
+            self.identify("CREATE USER", user, variables).await?;
+        } else {
+            self.let_in(user, variables).await?;
         }
         let had = self.grants(user).await?;
+        let wanted = &kept(&had, wanted, variables);
         let changes = changes(&had, wanted);
         for change in &changes {
             let statement = change.sql(user);
@@ -97,37 +93,68 @@ impl Session {
         Ok(rows.iter().filter_map(|row| text(row, 0)).collect())
     }
 
+    /// Sees to it that a user who exists is let in with the password of its secret: unlocks the account, sets the password, or
+    /// both. The password is left alone where it is the right one, since a history of passwords would refuse it.
+    async fn let_in(&mut self, user: &ReplicationUser, variables: &Variables) -> Result<()> {
+        for _ in 0..2 {
+            match self.lets_in(user).await {
+                Ok(()) => break,
+                Err(failure) if failure.passes() || failure.wants_tls() => {
+                    return Err(failure).with_context(|| format!("logging in as {user}"));
+                }
+                Err(failure) if failure.is_locked() => {
+                    info!(user.name, "unlocking the user's account");
+                    let unlock = format!("ALTER USER {} ACCOUNT UNLOCK", user.account());
+                    self.change(&unlock).await.with_context(|| unlock)?;
+                }
+                Err(failure) => {
+                    info!(user.name, %failure, "the server takes another password, or none");
+                    self.identify("ALTER USER", user, variables).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the server takes the user's password.
     async fn lets_in(&self, user: &ReplicationUser) -> Result<(), Failure> {
         let opts = OptsBuilder::from_opts(self.opts.clone())
             .user(Some(user.name.as_str()))
             .pass(Some(user.password.reveal()));
-        let conn = connect_patiently(&opts.into(), LOGIN).await?;
-        // It is let in, which is all that was asked.
-        let _ = conn.disconnect().await;
-        Ok(())
+        match connect(&opts.into()).await {
+            Ok(conn) => {
+                // It is let in, which is all that was asked.
+                let _ = conn.disconnect().await;
+                Ok(())
+            }
+            // DMS itself may have all the connections that the user is allowed.
+            Err(failure) if failure.is_after_the_password() => Ok(()),
+            Err(failure) => Err(failure),
+        }
     }
 
-    async fn identify(
-        &mut self,
-        how: &str,
-        user: &ReplicationUser,
-        more: &str,
-        variables: &Variables,
-    ) -> Result<()> {
+    /// Gives the user the password of its secret. The server checks it against its policy, and keeps it out of the binlog.
+    async fn identify(&mut self, how: &str, user: &ReplicationUser, variables: &Variables) -> Result<()> {
         let doing = || format!("{how} {user} with the password of its secret");
-        let by = if is_mariadb(variables) {
-            // It would write the statement to the binlog as it is, which MySQL never does with a password.
-            let hash = "SELECT PASSWORD(?)";
-            let hash = self.asked(hash, (user.password.reveal(),)).await;
-            let hash = hash.with_context(doing)?;
-            format!("PASSWORD '{}'", first(&hash, 0).unwrap_or_default())
+        let account = user.account();
+        let password = literal(user.password.reveal());
+        let statements = if is_mariadb(variables) {
+            // It writes CREATE USER and ALTER USER to the binlog as they are, and SET PASSWORD with a hash. So the former
+            // get a password that nobody knows, and that any policy likes.
+            let mut random = [0; 16];
+            getrandom::fill(&mut random)
+                .map_err(|error| anyhow!("{}: no random numbers: {error}", doing()))?;
+            let random = literal(&format!("Aa1!{:032x}", u128::from_le_bytes(random)));
+            vec![
+                format!("{how} {account} IDENTIFIED BY {random}"),
+                format!("SET PASSWORD FOR {account} = PASSWORD({password})"),
+            ]
         } else {
-            format!("'{}'", user.password.reveal().replace('\'', "''"))
+            vec![format!("{how} {account} IDENTIFIED BY {password}")]
         };
-        let statement = format!("{how} {} IDENTIFIED BY {by}{more}", user.account());
-        let done = self.change(&statement).await.map_err(Failure::speechless);
-        done.with_context(doing)?;
+        for statement in statements {
+            self.change(&statement).await.with_context(doing)?;
+        }
         info!(user.name, how, "gave the user its password");
         Ok(())
     }
@@ -219,6 +246,11 @@ impl Session {
     async fn change(&mut self, statement: &str) -> Result<(), Failure> {
         self.conn.query_drop(statement).await.map_err(Failure::from)
     }
+}
+
+/// A text as SQL wants it, in a session of NO_BACKSLASH_ESCAPES.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn pair(row: &Row) -> [Option<String>; 2] {

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 
+use crate::mysql::identifier::Identifier;
+
 /// A server's global variables: name and value.
 pub(crate) type Variables = HashMap<String, String>;
 
-/// The variables that somebody asks for: [`shortcomings`], most of all.
-pub(crate) const WANTED: [&str; 10] = [
+/// The variables that somebody asks for: [`check`], most of all.
+pub(crate) const WANTED: [&str; 12] = [
     "version",
     "lower_case_table_names",
+    "max_allowed_packet",
     "partial_revokes",
+    "server_id",
     "log_bin",
     "binlog_format",
     "binlog_row_image",
@@ -25,19 +29,77 @@ const OLDEST_MARIADB: (u32, u32) = (10, 4);
 
 /// A server that is not ready for change data capture, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("the server is not ready for change data capture: {}", .0.join("; "))]
-pub(crate) struct NotReady(pub(crate) Vec<String>);
+#[error("the server is not ready for change data capture: {}", .shortcomings.join("; "))]
+pub(crate) struct NotReady {
+    pub(crate) shortcomings: Vec<String>,
+    /// Whether it may be ready by itself soon: it is read-only, and nothing else is wrong.
+    pub(crate) may_pass: bool,
+}
+
+/// What the server tells of its binlog.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Binlog {
+    /// Its end: `file:position`.
+    pub(crate) position: String,
+    /// The databases that alone are in it, with commas between them; nothing for all.
+    pub(crate) only: String,
+    /// The databases that are left out, likewise.
+    pub(crate) without: String,
+}
+
+/// Refuses a server that can't be the source of this database's changes.
+pub(crate) fn check(
+    variables: &Variables,
+    binlog: Option<&Binlog>,
+    database: &Identifier,
+) -> Result<(), NotReady> {
+    let mut shortcomings = shortcomings(variables);
+    shortcomings.extend(binlog.and_then(|binlog| left_out(binlog, variables, database)));
+    if shortcomings.is_empty() {
+        return Ok(());
+    }
+    let may_pass = is_read_only(variables) && shortcomings.len() == 1;
+    Err(NotReady { shortcomings, may_pass })
+}
+
+/// Says that the binlog leaves the database out, if it does: the server would log none of its changes.
+fn left_out(binlog: &Binlog, variables: &Variables, database: &Identifier) -> Option<String> {
+    let case = |name: &str| match variables.get("lower_case_table_names").map(String::as_str) {
+        None | Some("0") => name.to_owned(),
+        Some(_) => name.to_lowercase(),
+    };
+    let is_in = |list: &str| list.split(',').any(|name| case(name) == case(database.as_str()));
+    let (option, how) = if !binlog.only.is_empty() && !is_in(&binlog.only) {
+        ("binlog_do_db", "add the database to binlog_do_db, or take that option away")
+    } else if is_in(&binlog.without) {
+        ("binlog_ignore_db", "take the database out of binlog_ignore_db")
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{option} keeps the changes of database {database} out of the binlog: {how}, and restart the server"
+    ))
+}
+
+/// Whether the server writes nothing.
+pub(crate) fn is_read_only(variables: &Variables) -> bool {
+    ["innodb_read_only", "read_only", "super_read_only"].iter().any(|name| is_on(variables, name))
+}
+
+fn is_on(variables: &Variables, name: &str) -> bool {
+    variables.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("ON"))
+}
 
 /// Says everything that keeps a server from being a source, each with what to change; nothing if it is ready.
 ///
 /// Global values count, not this session's: they are what DMS's session gets.
-pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
+fn shortcomings(variables: &Variables) -> Vec<String> {
     let value = |name: &str| variables.get(name).map_or("unknown", String::as_str).to_uppercase();
-    let on = |name: &str| matches!(value(name).as_str(), "ON" | "1");
+    let on = |name: &str| is_on(variables, name);
     let mut found = Vec::new();
 
     found.extend(too_old(variables));
-    if on("innodb_read_only") || on("read_only") {
+    if is_read_only(variables) {
         found.push(
             "the server is read-only (innodb_read_only or read_only is ON): connect to the writer, which is the \
              cluster's endpoint and not the reader endpoint"
@@ -50,6 +112,12 @@ pub(crate) fn shortcomings(variables: &Variables) -> Vec<String> {
              writer, since a static parameter takes effect at a reboot",
             value("log_bin")
         ));
+    }
+    if value("server_id") == "0" {
+        found.push(
+            "server_id is 0, and a server without a number serves no binlog: set server_id to another"
+                .to_owned(),
+        );
     }
     if value("binlog_format") != "ROW" {
         found.push(format!(
@@ -145,6 +213,7 @@ mod tests {
             ("innodb_read_only", "ON", "writer"),
             ("read_only", "ON", "writer"),
             ("binlog_row_value_options", "PARTIAL_JSON", "binlog_row_value_options"),
+            ("server_id", "0", "server_id"),
         ] {
             let found = with(name, value);
             assert_eq!(found.len(), 1, "{name}: {found:?}");
@@ -167,6 +236,40 @@ mod tests {
         assert!(old[0].contains("MySQL 5.6.51-log: upgrade the engine to 5.7"), "{old:?}");
         let old = with("version", "10.3.39-MariaDB");
         assert!(old[0].contains("10.4 or later"), "{old:?}");
+    }
+
+    #[test]
+    fn a_binlog_that_leaves_the_database_out_is_refused_by_the_options_name() {
+        let told = |only: &str, without: &str, folds: &str| {
+            let mut variables = ready();
+            variables.insert("lower_case_table_names".to_owned(), folds.to_owned());
+            let binlog = Binlog { only: only.to_owned(), without: without.to_owned(), ..Binlog::default() };
+            let checked = check(&variables, Some(&binlog), &"Shop".parse().unwrap());
+            checked.err().map(|it| it.to_string()).unwrap_or_default()
+        };
+        for (only, without, folds) in
+            [("", "", "0"), ("a,Shop", "", "0"), ("", "a,b", "0"), ("", "shop", "0"), ("shop", "", "1")]
+        {
+            assert_eq!(told(only, without, folds), "", "{only} {without} {folds}");
+        }
+        for (only, folds) in [("other", "0"), ("shop", "0"), ("a,b", "1")] {
+            assert!(told(only, "", folds).contains("binlog_do_db keeps"), "{only}");
+        }
+        for (without, folds) in [("a,Shop", "0"), ("shop", "1")] {
+            assert!(told("", without, folds).contains("binlog_ignore_db keeps"), "{without}");
+        }
+    }
+
+    #[test]
+    fn only_a_server_that_is_read_only_and_nothing_else_may_be_ready_soon() {
+        let may_pass = |change: &[(&str, &str)]| {
+            let mut variables = ready();
+            variables.extend(change.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            check(&variables, None, &"shop".parse().unwrap()).unwrap_err().may_pass
+        };
+        assert!(may_pass(&[("read_only", "ON")]) && may_pass(&[("innodb_read_only", "1")]));
+        assert!(!may_pass(&[("log_bin", "OFF")]));
+        assert!(!may_pass(&[("read_only", "ON"), ("log_bin", "OFF")]));
     }
 
     #[test]

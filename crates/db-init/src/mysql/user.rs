@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::identifier::{Identifier, MAX_CHARS, quoted};
-use crate::readiness::Variables;
+use crate::mysql::identifier::{Identifier, MAX_CHARS, quoted};
+use crate::mysql::readiness::Variables;
 use crate::secret::{Credentials, Password};
 
 /// The host of the account: DMS comes from an address that nobody knows beforehand.
@@ -63,6 +63,13 @@ impl ReplicationUser {
         }
     }
 
+    /// The characters in the password that DMS refuses, by their names. (assumption: dms-password-characters)
+    pub(crate) fn refused_by_dms(&self) -> impl Iterator<Item = &'static str> {
+        let names = [(';', "semicolon"), (':', "colon"), ('+', "plus sign"), ('%', "percent sign")];
+        let held = |(character, name)| self.password.reveal().contains(character).then_some(name);
+        names.into_iter().filter_map(held)
+    }
+
     /// The account, as SQL wants it.
     pub(crate) fn account(&self) -> String {
         account(&self.name, HOST)
@@ -96,6 +103,26 @@ impl Grant {
     pub(crate) fn role(role: String) -> Self {
         Self { on: None, what: role }
     }
+
+    /// Whether it is to read one whole database, by its own name, that isn't the server's: what a DbInit of another database
+    /// gives to the same user.
+    fn reads_a_database(&self, variables: &Variables) -> bool {
+        let on = self.on.as_deref().and_then(|on| on.strip_prefix('`')?.strip_suffix("`.*"));
+        let Some(pattern) = on.filter(|_| self.what == "SELECT") else {
+            return false;
+        };
+        let is_plain = variables.get("partial_revokes").is_some_and(|it| it == "ON");
+        let mut name = String::new();
+        let mut rest = pattern.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '%' | '_' if !is_plain => return false,
+                '\\' if !is_plain => name.extend(rest.next()),
+                c => name.push(c),
+            }
+        }
+        name.replace("``", "`").parse::<Identifier>().is_ok()
+    }
 }
 
 /// What CDC needs, and no more: to read the binlog, to ask where it is, and to read the database.
@@ -103,11 +130,11 @@ impl Grant {
 ///
 /// # Errors
 /// If the database has a name that no GRANT can spell.
-pub(crate) fn wanted(database: &Identifier, variables: &Variables) -> Result<BTreeSet<Grant>, Unspeakable> {
+pub(crate) fn wanted(database: &Identifier, variables: &Variables) -> Result<BTreeSet<Grant>, NameTooLong> {
     let pattern = pattern(database, variables);
     let length = pattern.chars().count();
     if length > MAX_CHARS {
-        return Err(Unspeakable(length));
+        return Err(NameTooLong(length));
     }
     let database = format!("{}.*", quoted(&pattern));
     Ok(BTreeSet::from([
@@ -117,13 +144,23 @@ pub(crate) fn wanted(database: &Identifier, variables: &Variables) -> Result<BTr
     ]))
 }
 
+/// What the user is to have in the end, who has these grants now: what is wanted, and the other databases that are read.
+pub(crate) fn kept(
+    had: &BTreeSet<Grant>,
+    wanted: &BTreeSet<Grant>,
+    variables: &Variables,
+) -> BTreeSet<Grant> {
+    let others = had.iter().filter(|grant| grant.reads_a_database(variables));
+    others.chain(wanted).cloned().collect()
+}
+
 /// The name of a database that is too long for a GRANT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "a GRANT takes at most {MAX_CHARS} characters for a database, and with a backslash before each `_`, `%` and `\\` its \
      name has {0}: set up the user of DMS without db-init, or give the database a shorter name"
 )]
-pub(crate) struct Unspeakable(usize);
+pub(crate) struct NameTooLong(usize);
 
 /// A database as a GRANT names it: by a pattern, in which the underscore of `my_shop` would stand for any character. Where
 /// partial revokes are on, it is the plain name.
@@ -237,10 +274,36 @@ mod tests {
     }
 
     #[test]
+    fn only_what_reads_a_whole_database_by_its_name_is_kept_besides() {
+        let kept = |what: &str, on: &str, pairs: &[(&str, &str)]| {
+            let had = BTreeSet::from([Grant::on(on, what)]);
+            kept(&had, &BTreeSet::new(), &variables(pairs)) == had
+        };
+        for on in ["`shop`.*", "`a``b`.*", r"`my\_shop`.*"] {
+            assert!(kept("SELECT", on, &[]), "{on}");
+            assert!(!kept("INSERT", on, &[]), "{on}");
+        }
+        for on in ["*.*", "`%`.*", "`my_shop`.*", "`mysql`.*", "`SYS`.*", "`shop`.`t`"] {
+            assert!(!kept("SELECT", on, &[]), "{on}");
+        }
+        assert!(kept("SELECT", "`my_shop`.*", &[("partial_revokes", "ON")]));
+        assert!(!kept("SELECT (`a`)", "`shop`.*", &[]));
+    }
+
+    #[test]
+    fn characters_that_dms_refuses_are_named() {
+        let mut user = user("dms").unwrap();
+        assert_eq!(user.refused_by_dms().count(), 0);
+        let secret = serde_json::json!({ "username": "dms", "password": "a%b;c" });
+        user = ReplicationUser::new(Credentials::parse(&secret.to_string()).unwrap(), "master").unwrap();
+        assert_eq!(user.refused_by_dms().collect::<Vec<_>>(), ["semicolon", "percent sign"]);
+    }
+
+    #[test]
     fn a_name_that_no_grant_can_spell_is_refused() {
         let name: Identifier = "_".repeat(33).parse().unwrap();
         let refused = wanted(&name, &Variables::new()).unwrap_err();
-        assert_eq!(refused, Unspeakable(66));
+        assert_eq!(refused, NameTooLong(66));
         wanted(&name, &variables(&[("partial_revokes", "ON")])).unwrap();
     }
 
