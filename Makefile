@@ -13,6 +13,7 @@
 #   DATABASE_NAME    the database to create and to capture (app)
 #   PARAMETERS       more parameters of the templates, as Name=Value words, quoted as for a shell
 #   PARAMETERS_FILE  the same in a file, as a JSON object
+#   MIGRATIONS       a folder with migrations of the database, V<n>__<name>.sql, that db-init is packaged with
 #   SSL_CA           a file with the database's certificate authority, where it isn't RDS's own (the local cloud)
 #   ROLE_ARN         a role that CloudFormation works as, in place of yours
 #   TAGS             tags of the stacks, as Name=Value words
@@ -47,6 +48,7 @@ DATABASE_NAME ?=
 BUCKET ?=
 PARAMETERS ?=
 PARAMETERS_FILE ?=
+MIGRATIONS ?=
 SSL_CA ?=
 ROLE_ARN ?=
 TAGS ?=
@@ -56,7 +58,7 @@ SEED ?=
 ROUNDS ?= 10
 # The programs that deploy find these in their environment: no shell reads PARAMETERS.
 export ARCH STACK TEMPLATE HANDLERS_STACK DATABASE_STACK DB_INIT_STACK ARCHIVE_STACK EXAMPLES_STACK DATABASE_NAME BUCKET
-export PARAMETERS PARAMETERS_FILE SSL_CA ROLE_ARN TAGS EXPRESS YES PACKAGED SEED ROUNDS
+export PARAMETERS PARAMETERS_FILE MIGRATIONS SSL_CA ROLE_ARN TAGS EXPRESS YES PACKAGED SEED ROUNDS
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -111,12 +113,15 @@ examples: $(VENV)/.ready ## the two example functions, a consumer and a row writ
 endif
 
 # What runs on this machine: on Linux the functions as Lambda gets them; elsewhere the same sources for this system.
-.PHONY: functions
+# They say for themselves what db-init runs: files of an earlier deployment go.
+.PHONY: functions without-migrations
+without-migrations:
+	@rm -rf target/lambda/db-init/migrations
 ifeq ($(shell uname -s),Linux)
 functions: ARCH := $(HOST_ARCH)
-functions: build examples
+functions: build examples without-migrations
 else
-functions: $(VENV)/.ready
+functions: $(VENV)/.ready without-migrations
 	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local
 	cargo lambda build --release --locked --compiler cargo --lambda-dir target/local $(EXAMPLES)
 export SLUICE_LAMBDA_DIR := $(CURDIR)/target/local
@@ -198,6 +203,7 @@ account: $(VENV)/.ready ## whether there are an account, a region and the bucket
 
 package: TEMPLATES := handlers=cfn/handlers.yaml db-init=cfn/db-init.yaml
 package: account build package-stream ## upload the functions to s3://BUCKET; the templates that refer to them go to target/cfn
+	@$(OPERATE) migrations
 	@$(UPLOAD)
 
 package-stream: TEMPLATES := database=cfn/database.yaml stream="$$TEMPLATE" archive=cfn/archive.yaml
@@ -217,7 +223,7 @@ for template in $(TEMPLATES); do \
 done
 endef
 
-deploy: package ## the handlers, the database, db-init and the stream, into whatever account or endpoint is configured (BUCKET=…)
+deploy: package ## the handlers, the database, db-init and the stream, into whatever account or endpoint is configured (BUCKET=…, MIGRATIONS=folder)
 	@$(OPERATE) deploy
 
 deploy-handlers deploy-db-init: package

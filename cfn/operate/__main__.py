@@ -1,9 +1,10 @@
 """Deploys, plans, shows and destroys Sluice's stacks: what `make deploy` and its like run.
 
-    python cfn/operate account|check|deploy|deploy-<stack>|plan|status|destroy
+    python cfn/operate account|check|migrations|deploy|deploy-<stack>|plan|status|destroy
 
 `account` looks whether there are an account and a bucket to work with, and whether the
-parameters have the right names. `check` reads the template that TEMPLATE names, and needs no
+parameters have the right names. `check` reads the template that TEMPLATE names, and `migrations`
+puts the files of the folder that MIGRATIONS names into db-init's archive; these two need no
 account. All are told by the Makefile's variables (settings.py), the others talk to the account
 or the endpoint that the environment configures, and each ends with 1 and the reason on failure.
 """
@@ -16,6 +17,7 @@ import account
 import check
 import deploy
 import destroy
+import migrations
 import parameters
 import plan
 import status
@@ -28,6 +30,7 @@ from stacks import Stack
 def look(settings: Settings) -> None:
     """Find mistakes before anything is built."""
     parameters.check_names(settings)
+    migrations.files(settings.migrations)
     if settings.own_template:
         # It may be on its way to Sluice, or away from it: what is wrong is said, and is no reason to stop.
         check.tell(str(settings.own_template))
@@ -73,7 +76,7 @@ COMMANDS = {
 
 def main() -> int:
     """Run the command that the first argument names."""
-    if sys.argv[1:] not in [[name] for name in ("check", *COMMANDS)]:
+    if sys.argv[1:] not in [[name] for name in ("check", "migrations", *COMMANDS)]:
         print(__doc__, file=sys.stderr)
         return 2
     # Whoever watches through a pipe sees each line when it comes.
@@ -82,6 +85,9 @@ def main() -> int:
     try:
         if command == "check":
             check.run(os.environ.get("TEMPLATE") or "cfn/stream.yaml")
+            return 0
+        if command == "migrations":
+            migrations.put(os.environ.get("MIGRATIONS", ""))
             return 0
         settings = Settings.of_environment()
         if settings.express and command in NOT_EXPRESS:

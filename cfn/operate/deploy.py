@@ -49,7 +49,9 @@ def run(settings: Settings, kind: str) -> None:
     ended(name, events.follow(change.stack_id, before), {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
     stack = Stack.find(change.stack_id)
     for output, value in sorted(stack.outputs.items() if stack else ()):
-        print(f"  {output:<24} {value}")
+        # Of a certificate, that there is one.
+        line, *more = value.splitlines() or [""]
+        print(f"  {output:<24} {line}{' …' if more else ''}")
     tell_tasks(change.stack_id, tasks)
 
 

@@ -34,6 +34,8 @@ class Settings:
     """The folder with the templates that `make package` has written."""
     own_template: Path | None
     """The template of the stream's stack, where it is not Sluice's."""
+    migrations: str
+    """The folder with the files of db-init's migrations; empty for none."""
     parameters: dict[str, str]
     """Parameters of any template."""
     common: dict[str, str]
@@ -64,6 +66,7 @@ class Settings:
             bucket=given("BUCKET", ""),
             packaged=Path(given("PACKAGED") or "target/cfn"),
             own_template=None if template == TEMPLATES.resolve() / "stream.yaml" else template,
+            migrations=given("MIGRATIONS", ""),
             parameters={
                 **of_file(given("PARAMETERS_FILE", "")),
                 **of_words("PARAMETERS", given("PARAMETERS", "")),

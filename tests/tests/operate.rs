@@ -86,9 +86,13 @@ async fn mistakes_are_named_before_anything_is_made() {
     }
 
     // And so is what it is told.
+    let misnamed = operator.migration("1__orders.sql", "SELECT 1");
     for (argument, part) in [
         ("TEMPLATE=nowhere.yaml", "nowhere.yaml"),
         ("PARAMETERS=HandlerStackName=x", "is it HandlersStackName?"),
+        ("MIGRATIONS=nowhere", "MIGRATIONS: there is no folder nowhere"),
+        ("MIGRATIONS=cfn/operate", "MIGRATIONS: cfn/operate holds no .sql file"),
+        (misnamed.as_str(), "1__orders.sql in "),
     ] {
         let said = operator.make(&["account", argument]).await.failed();
         assert_says(&said, &[part]);

@@ -82,9 +82,14 @@ async fn stacks_are_deployed_from_it_with_python_and_no_toolchain() {
     }
     make.env("PATH", path).current_dir(&release).args(["--no-print-directory", "deploy"]);
     make.arg(format!("BUCKET={BUCKET}")).arg(format!("SSL_CA={}", cloud.ca_file().unwrap().display()));
+    let schema = folder.path().join("schema");
+    std::fs::create_dir(&schema).unwrap();
+    std::fs::write(schema.join("V7__orders.sql"), "CREATE TABLE orders (id INT PRIMARY KEY);").unwrap();
+    make.arg(format!("MIGRATIONS={}", schema.display()));
     said(&mut make).await.unwrap_or_else(|failed| panic!("{failed}\n{}", cloud.log()));
     let task = Arn::new(&cloud.outputs("sluice-stream").await.unwrap()["ReplicationTaskArn"]);
     assert_eq!(cloud.dms.status(&task), Some(TaskStatus::Running));
+    assert_eq!(cloud.outputs("sluice-db-init").await.unwrap()["SchemaVersion"], "7");
     // Nothing was installed but what deploying takes.
     assert!(!release.join(".venv/bin/ministack").exists());
 }

@@ -1,6 +1,8 @@
 //! Somebody who calls `make`, and what it says.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use stage::cloud::stacks::{Sight, Watch, members, text};
 use stage::cloud::{BUCKET, Cloud, root, said, tool};
 use stage::dms::Pace;
 use stage::dms::{Arn, TaskStatus};
+use stage::lambda;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -50,6 +53,24 @@ pub(crate) fn assert_silent_about(text: &str, parts: &[&str]) {
     }
 }
 
+/// Lays out what `make` needs of a checkout for deploying. What it puts beside a function gets into no other archive.
+fn check_out(checkout: &Path) -> anyhow::Result<()> {
+    lambda::bootstrap("db-init")?;
+    for function in std::fs::read_dir(lambda::built())? {
+        let function = function?;
+        let folder = checkout.join("target/lambda").join(function.file_name());
+        std::fs::create_dir_all(&folder)?;
+        symlink(function.path().join("bootstrap"), folder.join("bootstrap"))?;
+    }
+    for name in ["Makefile", "cfn"] {
+        symlink(root().join(name), checkout.join(name))?;
+    }
+    // Its folder `bin` has the programs.
+    let python = tool("python")?;
+    symlink(python.ancestors().nth(2).unwrap(), checkout.join(".venv"))?;
+    Ok(())
+}
+
 /// Somebody with a checkout, a cloud, and `make`.
 pub(crate) struct Operator {
     pub(crate) cloud: Cloud,
@@ -62,11 +83,13 @@ impl Operator {
             cloud: Cloud::start_at(Pace::immediate()).await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
         };
+        check_out(&it.folder.path().join("checkout")).unwrap();
         it.make(&["package"]).await.done();
         it
     }
 
-    /// `make` with these arguments, from another folder. The functions are built and, once asked for, packaged.
+    /// `make` with these arguments, from another folder. The functions are built and, once asked for, packaged: with files
+    /// of migrations, anew.
     pub(crate) async fn make(&self, arguments: &[&str]) -> Said {
         self.make_and_type(arguments, "").await
     }
@@ -81,14 +104,15 @@ impl Operator {
             command.env_remove(inherited);
         }
         let done = ["build", "examples", "package", "package-stream", "package-examples"];
+        let has_files = arguments.iter().any(|it| it.starts_with("MIGRATIONS="));
         for done in done.into_iter().chain([".venv/.ready"]) {
-            if arguments[0] != done {
+            if arguments[0] != done && !(has_files && done == "package") {
                 command.args(["-o", done]);
             }
         }
         let mut make = command
             .current_dir(self.folder.path())
-            .args(["--no-print-directory".as_ref(), "-C".as_ref(), root().as_os_str()])
+            .args(["--no-print-directory", "-C", "checkout"])
             .arg(format!("BUCKET={BUCKET}"))
             .arg(format!("PACKAGED={}", self.folder.path().display()))
             .args(arguments.iter().filter(|it| !it.is_empty()))
@@ -111,6 +135,14 @@ impl Operator {
         let file = self.folder.path().join("parameters.json");
         std::fs::write(&file, parameters.to_string()).unwrap();
         format!("PARAMETERS_FILE={}", file.display())
+    }
+
+    /// Adds a migration to a folder of them, which is made where it isn't there. The folder, as `MIGRATIONS` takes it.
+    pub(crate) fn migration(&self, file: &str, sql: &str) -> String {
+        let folder = self.folder.path().join("schema");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(file), sql).unwrap();
+        format!("MIGRATIONS={}", folder.display())
     }
 
     /// Runs the AWS command line.

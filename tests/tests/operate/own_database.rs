@@ -1,4 +1,4 @@
-//! A database of one's own: it is made ready, and no other is made beside it.
+//! A database of one's own: it is made ready, gets its schema from files, and no other is made beside it.
 
 use serde_json::{Value, json};
 
@@ -22,17 +22,35 @@ async fn beside_a_database_of_ones_own_no_other_is_made() {
         &["sluice would be created:", "sluice-stream would be deployed after sluice, sluice-db-init"],
     );
     assert_silent_about(&said, &["sluice-database", "AWS::RDS::"]);
+    let before = operator.stacks().await;
+    let said = operator.make(&["deploy", &given, "MIGRATIONS=nowhere"]).await.failed();
+    assert_says(&said, &["MIGRATIONS: there is no folder nowhere"]);
+    assert_eq!(operator.stacks().await, before);
     // A database that can't be made ready stops it there; db-init's stack stays as it is, and the next deployment goes on.
     const NOT_ADMIN: &str = "its user is the master user; DMS needs a user of its own";
+    const VERSION_1: &str = "SchemaVersion            1";
+    const VERSION_2: &str = "SchemaVersion            2";
     let master = "PARAMETERS=ReplicationUsername=admin";
     let said = operator.make(&["deploy", &given, &ca, master]).await.failed();
     let parts = ["sluice-db-init: CREATE_FAILED after", NOT_ADMIN, "correct what is wrong, and deploy again"];
     assert_says(&said, &parts);
-    let said = operator.make(&["deploy", &given, &ca, "PARAMETERS=ReplicationUsername=dms"]).await.done();
-    assert_says(&said, &["sluice-db-init: UPDATE_COMPLETE after", "task ReplicationTask     running"]);
+    let files = operator.migration("V1__create_posts.sql", "CREATE TABLE posts (id INT PRIMARY KEY);\n");
+    let dms = "PARAMETERS=ReplicationUsername=dms";
+    let said = operator.make(&["deploy", &given, &ca, dms, &files]).await.done();
+    let parts = ["sluice-db-init: UPDATE_COMPLETE after", VERSION_1, "task ReplicationTask     running"];
+    assert_says(&said, &parts);
     let said = operator.make(&["deploy-db-init", master]).await.failed();
     assert_says(&said, &["sluice-db-init: UPDATE_FAILED after", NOT_ADMIN, "deploy again"]);
-    operator.make(&["deploy-db-init", "PARAMETERS=ReplicationUsername=dms"]).await.done();
+    // It goes on with what came to the files. Their line ends don't matter, nor what else is in the folder.
+    operator.migration("V1__create_posts.sql", "CREATE TABLE posts (id INT PRIMARY KEY);\r\n");
+    operator.migration("V2__add_title.sql", "ALTER TABLE posts ADD title TEXT;\n");
+    operator.migration("README.md", "The schema.");
+    let said = operator.make(&["deploy-db-init", dms, &files]).await.done();
+    assert_says(&said, &["db-init is packaged with 2 migrations from ", VERSION_2]);
+    // Only the files that are named are packaged.
+    let said = operator.make(&["deploy-db-init", "MIGRATIONS="]).await.done();
+    assert_says(&said, &[VERSION_2]);
+    assert!(!operator.folder.path().join("checkout/target/lambda/db-init/migrations").exists());
     let found = operator.stacks().await;
     let stacks =
         ["sluice CREATE_COMPLETE", "sluice-db-init UPDATE_COMPLETE", "sluice-stream CREATE_COMPLETE"];

@@ -27,7 +27,7 @@ fn made_up(property: &str) -> &'static str {
         "ReplicationUserSecretArn" => STREAM,
         "Host" => "database.example",
         "Port" => "3306",
-        "SslCa" => "-----BEGIN CERTIFICATE-----",
+        "SslCa" => include_str!("../../../crates/db-init/data/rds-global-bundle.pem"),
         "DeploymentId" => "7",
         "After" => "r-1-0",
         other => panic!("the template gives {other} no value that can be told here"),
