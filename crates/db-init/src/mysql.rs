@@ -119,7 +119,11 @@ impl Session {
             .exec_drop("CALL mysql.rds_set_configuration(?, ?)", (RETENTION, hours))
             .await
             .map_err(Failure::from)
-            .with_context(|| format!("setting the {RETENTION} to {hours}"))?;
+            .with_context(|| {
+                format!(
+                    "setting the {RETENTION} to {hours} (Aurora takes 1 to 2160, and RDS for MySQL 1 to 168)"
+                )
+            })?;
         let rows = self.rows("CALL mysql.rds_show_configuration").await;
         let rows = rows.with_context(|| format!("reading back the {RETENTION}"))?;
         let kept =

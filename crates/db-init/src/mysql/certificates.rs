@@ -1,6 +1,5 @@
 //! Certificates of authorities, and the one that signed the server's.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -93,12 +92,6 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
         pem.push('\n');
     }
     pem + END + "\n"
-}
-
-impl fmt::Display for Certificates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} certificates", self.0.len())
-    }
 }
 
 /// The root among these that signed the server's certificate, in PEM; nothing if it is none of them.
@@ -228,6 +221,15 @@ mod tests {
             let refusal = text.parse::<Certificates>().unwrap_err();
             assert!(refusal.starts_with(told), "{refusal}");
         }
+    }
+
+    #[test]
+    fn any_root_of_rds_leaves_room_in_an_answer_of_4096_bytes() {
+        let bundle: Certificates = super::super::server::RDS_BUNDLE.parse().unwrap();
+        // A line end takes two bytes there.
+        let length = |root| pem(root).replace('\n', "\\n").len();
+        let longest = bundle.0.iter().map(length).max().unwrap();
+        assert!(longest < 2500, "{longest}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ const PORT: u16 = 3306;
 
 /// Amazon's certificate authorities for RDS. The public web roots don't sign RDS's certificates.
 /// (assumption: rds-authorities)
-const RDS_BUNDLE: &str = include_str!("../../data/rds-global-bundle.pem");
+pub(super) const RDS_BUNDLE: &str = include_str!("../../data/rds-global-bundle.pem");
 
 /// What every session of ours begins with, and begins with again when it is reset. It speaks utf8mb4, whatever the server's
 /// defaults are, and however little the server cares for what the driver said at the login. The session that holds the lock is
