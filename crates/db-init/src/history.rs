@@ -24,7 +24,9 @@ pub(crate) struct Pending<'a> {
 /// A migration that was done when the connection was lost. Its entry in the history, which the server commits together with
 /// it, is there or not.
 #[derive(Debug, thiserror::Error)]
-#[error("applying migration {step}: its entry in the history: {failure}")]
+#[error(
+    "applying migration {step}: the connection to the server was lost ({failure}) after all its statements had been answered"
+)]
 pub(crate) struct Unrecorded {
     pub(crate) step: Step,
     failure: Failure,
@@ -97,10 +99,19 @@ fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
 const LOOK: &str = "Some or all of it may have been done, so db-init does not run it again by itself: look at the database before \
                     the next deployment, which runs it from its first statement";
 
+impl Unrecorded {
+    /// What is to be said where the history can't be looked at any more.
+    pub(crate) fn unsettled(&self) -> String {
+        format!(
+            "{self}. Its entry in the history tells whether it is done: the next deployment looks there, and runs it if not"
+        )
+    }
+}
+
 /// Refuses to go on if this migration was done, the connection was lost, and its entry is not in the history.
 pub(crate) fn check_recorded(unrecorded: &Unrecorded, pending: &[Pending<'_>]) -> Result<()> {
     if pending.iter().any(|it| it.step.version() == unrecorded.step.version()) {
-        bail!("{unrecorded}. All its statements were answered, but the entry is not there. {LOOK}");
+        bail!("{unrecorded}, and its entry in the history is not there. {LOOK}");
     }
     Ok(())
 }
@@ -225,10 +236,7 @@ mod tests {
         let unrecorded = error.downcast_ref::<Unrecorded>().unwrap();
         let all = [listed(1, "a", "A")];
         let refusal = check_recorded(unrecorded, &pending(&[], &all).unwrap()).unwrap_err().to_string();
-        assert!(
-            refusal.contains("its entry in the history: gone. All its statements were answered"),
-            "{refusal}"
-        );
+        assert!(refusal.contains("answered, and its entry in the history is not there"), "{refusal}");
         check_recorded(unrecorded, &pending(&[step("V1__a", "A")], &all).unwrap()).unwrap();
     }
 

@@ -145,9 +145,17 @@ impl<S: Secrets> DbInit<S> {
             .retry(pauses)
             .when(|failed: &Failed| failed.again)
             .adjust(|_, pause| pause.filter(|pause| deadline.remaining() > *pause + FOR_THE_WORK))
-            .notify(|failed, _| info!(error = %format_args!("{:#}", failed.error), "all again"))
+            .notify(|failed, pause| {
+                let error = format_args!("{:#}", failed.error);
+                info!(%error, pause_ms = pause.as_millis(), "trying again");
+            })
             .await;
-        outcome.map_err(|failed| failed.error)
+        let unrecorded = progress.into_inner().unrecorded;
+        outcome.map_err(|Failed { error, .. }| match unrecorded {
+            // The server did not come back to tell.
+            Some(unrecorded) if error.is::<Failure>() => error.context(unrecorded.unsettled()),
+            _ => error,
+        })
     }
 
     /// The migrations, from wherever they are.
@@ -227,7 +235,7 @@ impl Progress {
     fn judge(&mut self, error: Error) -> Failed {
         let error = match error.downcast::<Unrecorded>() {
             Ok(unrecorded) => {
-                let told = Error::msg(unrecorded.to_string());
+                let told = Error::msg(unrecorded.unsettled());
                 self.unrecorded = Some(unrecorded);
                 self.interrupted = true;
                 return Failed { error: told, again: true };

@@ -15,6 +15,7 @@ use crate::properties::RetentionHours;
 
 pub mod certificates;
 pub(crate) mod failure;
+pub(crate) mod grants;
 pub mod identifier;
 mod plain;
 pub(crate) mod readiness;

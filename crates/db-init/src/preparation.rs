@@ -11,9 +11,10 @@ use tracing::info;
 use crate::history::{self, Pending, Unrecorded};
 use crate::migration::Migration;
 use crate::mysql::Session;
+use crate::mysql::grants::{self, Grant};
 use crate::mysql::readiness::{self, Variables};
 use crate::mysql::server::Server;
-use crate::mysql::user::{self, Grant, ReplicationUser};
+use crate::mysql::user::ReplicationUser;
 use crate::mysql::worker::Worker;
 use crate::properties::Properties;
 
@@ -107,10 +108,10 @@ impl<'a> Preparation<'a> {
         for it in &pending {
             check_size(it.given, &variables)?;
         }
-        let mut grants = BTreeSet::new();
+        let mut wanted = BTreeSet::new();
         if let Some(user) = self.user {
             session.check_user(user).await?;
-            grants = user::wanted(database, &variables)
+            wanted = grants::wanted(database, &variables)
                 .with_context(|| format!("granting {user} to read database {database}"))?;
         }
         info!(
@@ -119,7 +120,7 @@ impl<'a> Preparation<'a> {
             migrations.pending = pending.len(),
             "the server is ready"
         );
-        Ok(Findings { variables, applied, pending, grants })
+        Ok(Findings { variables, applied, pending, grants: wanted })
     }
 }
 

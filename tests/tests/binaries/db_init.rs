@@ -160,7 +160,7 @@ async fn a_host_that_refuses_is_tried_again_and_named_in_time() {
     assert!(reason.starts_with(&format!("connecting to 127.0.0.1:{port} as admin: ")), "{reason}");
     assert!(reason.contains("refused"), "{reason}");
     let (log, _) = scene.end().await;
-    assert!(log.matches("the server let nobody in").count() > 1, "{log}");
+    assert!(log.matches("trying again").count() > 1, "{log}");
 }
 
 #[tokio::test]
@@ -185,12 +185,9 @@ async fn a_migration_that_fails_is_named_with_the_servers_words_and_can_be_mende
     let wanted = database.properties(&json!({ "Migrations": [orders(), broken] }));
     let answer = scene.answer("Create", wanted).await;
     let reason = reason(&answer);
-    assert!(
-        reason
-            .starts_with("applying migration V2__broken: statement 1, INSERT INTO nowhere (id) VALUES (…): "),
-        "{reason}"
-    );
-    assert!(reason.contains("Table 'shop.nowhere' doesn't exist (MySQL error 1146)"), "{reason}");
+    let told =
+        "applying migration V2__broken: statement 1: Table 'shop.nowhere' doesn't exist (MySQL error 1146)";
+    assert!(reason.starts_with(told), "{reason}");
     assert_eq!(answer["PhysicalResourceId"], "DbInit-0b6ad7a0-a73b-11f0-8f0e-0a1b2c3d4e5f");
     // The same process, the next deployment.
     let mended = json!({ "Version": "2", "Name": "mended", "Sql": "INSERT INTO orders VALUES (1)" });

@@ -124,13 +124,13 @@ async fn a_connection_that_is_lost_after_a_migration_was_sent_is_looked_into() {
         ("INSERT INTO t VALUES (1)", 1, false, "no answer to a statement of it had arrived"),
         ("INSERT INTO t VALUES (1)", 1, true, "no answer to a statement of it had arrived"),
         ("INSERT INTO t VALUES (2)", 1, true, "no answer to a statement of it had arrived"),
-        (entry, 4, false, "the entry is not there"),
+        (entry, 4, false, "its entry in the history is not there"),
         // A change of the schema ends the transaction, so that the entry is there at once.
         (entry, 4, true, ""),
-        (entry, 7, false, "the entry is not there"),
-        (entry, 7, true, "the entry is not there"),
+        (entry, 7, false, "its entry in the history is not there"),
+        (entry, 7, true, "its entry in the history is not there"),
         ("COMMIT", 1, false, ""),
-        ("COMMIT", 2, false, "the entry is not there"),
+        ("COMMIT", 2, false, "its entry in the history is not there"),
         ("COMMIT", 2, true, ""),
     ]
     .into_iter()

@@ -9,9 +9,10 @@ use tracing::info;
 
 use super::failure::Failure;
 use super::{Session, connect, text};
+use crate::mysql::grants::{Change, Grant, changes, kept};
 use crate::mysql::identifier::quoted;
 use crate::mysql::readiness::{Variables, is_mariadb};
-use crate::mysql::user::{Change, Grant, HOST, ReplicationUser, account, changes, kept};
+use crate::mysql::user::{HOST, ReplicationUser, account};
 
 /// Where privileges are to be found, and what they are on: schema, table and column, as far as a table has them.
 const PRIVILEGES: [(&str, &str); 4] = [
