@@ -178,7 +178,8 @@ async fn one_user_may_read_several_databases() {
     let of = |database: &str| json!({ "Database": database });
     let (shop, other) =
         tokio::join!(with_user(&server, DMS, of("my_shop")), with_user(&server, DMS, of("other")));
-    (shop.unwrap(), other.unwrap());
+    shop.unwrap();
+    other.unwrap();
     with_user(&server, DMS, of("my_shop")).await.unwrap();
     let read = ["GRANT SELECT ON `my\\_shop`.* TO dms", "GRANT SELECT ON `other`.* TO dms"];
     assert_eq!(sorted_grants(&server).await, read);
