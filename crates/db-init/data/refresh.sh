@@ -5,7 +5,8 @@
 #
 # mysql-errors.txt, beside it, is what a server of MySQL itself says to this, and stays as it is: numbers don't change.
 #   SELECT CONCAT(error_number, ' ', error_name) FROM performance_schema.events_errors_summary_global_by_error
-#   WHERE error_number BETWEEN 1000 AND 3999 ORDER BY error_number
+#   WHERE error_number BETWEEN 1000 AND 3999 AND error_name NOT LIKE '%UNUSED%' AND error_name NOT LIKE '%OBSOLETE%'
+#   ORDER BY error_number
 set -eu
 data=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

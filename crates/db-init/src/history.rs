@@ -75,7 +75,12 @@ fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
         At::Before => Error::new(failure).context(doing),
         At::Entry if failure.is_loss() => Unrecorded { step: step.clone(), failure }.into(),
         At::Entry => anyhow!("{doing}: its entry in the history: {failure}. {LOOK}"),
-        At::Within { answers, .. } if failure.is_loss() => {
+        At::Within { statement: Some(number), .. } => {
+            let stay = if number > 1 { " (the statements before it may stay)" } else { "" };
+            anyhow!("{doing}: statement {number}{stay}: {failure}")
+        }
+        // Nobody is there who could tell.
+        At::Within { answers, statement: None } => {
             let answers = match answers {
                 0 => "no answer to a statement of it had".to_owned(),
                 1 => "1 answer to a statement of it had".to_owned(),
@@ -84,13 +89,6 @@ fn told(step: &Step, Stopped { at, failure }: Stopped) -> Error {
             anyhow!(
                 "{doing}: the connection to the server was lost ({failure}). Until then {answers} arrived. {LOOK}"
             )
-        }
-        At::Within { statement, .. } => {
-            let place = statement.map_or(String::new(), |number| match number {
-                0 | 1 => format!(": statement {number}"),
-                _ => format!(": statement {number} (the statements before it may stay)"),
-            });
-            anyhow!("{doing}{place}: {failure}")
         }
     }
 }
@@ -243,11 +241,13 @@ mod tests {
     #[test]
     fn a_failing_statement_is_told_by_its_number() {
         let refused = || Failure::Server { code: 1146, told: "No such table (MySQL error 1146)".to_owned() };
-        let told = |statement| format!("{:#}", lost(At::Within { answers: 1, statement }, refused()));
-        assert_eq!(told(None), "applying migration V1__a: No such table (MySQL error 1146)");
-        assert_eq!(told(Some(1)), "applying migration V1__a: statement 1: No such table (MySQL error 1146)");
+        let told = |number| {
+            let at = At::Within { answers: 1, statement: Some(number) };
+            format!("{:#}", lost(at, refused()))
+        };
+        assert_eq!(told(1), "applying migration V1__a: statement 1: No such table (MySQL error 1146)");
         assert_eq!(
-            told(Some(2)),
+            told(2),
             "applying migration V1__a: statement 2 (the statements before it may stay): No such table (MySQL error 1146)"
         );
     }

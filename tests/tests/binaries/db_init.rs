@@ -107,12 +107,30 @@ async fn a_retention_that_is_no_number_of_hours_is_refused_with_its_path() {
 }
 
 #[tokio::test]
-async fn a_migration_that_is_none_is_refused_with_its_path() {
+async fn what_is_no_migration_and_no_certificate_is_refused_with_its_path() {
     let scene = Scene::of("DbInit").await;
-    let broken = json!({ "Version": "2", "Name": "lines", "Sql": ["CREATE TABLE t (id INT)"] });
-    let properties = json!({ "SecretArn": SECRET, "Database": "shop", "Migrations": [orders(), broken] });
-    let reason = scene.refused("Update", properties).await;
-    assert!(reason.starts_with("ResourceProperties.Migrations[1].Sql: "), "{reason}");
+    for (sql, ca, told) in [
+        (json!(["CREATE TABLE t (id INT)"]), None, "Migrations[1].Sql: "),
+        (
+            json!("CREATE TABLE t (a INT);; DO 1"),
+            None,
+            "Migrations[1].Sql: the semicolon in line 1 ends no statement",
+        ),
+        (
+            json!("DO 1"),
+            Some("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"),
+            "SslCa: certificate 1 is damaged",
+        ),
+    ] {
+        let broken = json!({ "Version": "2", "Name": "lines", "Sql": sql });
+        let mut properties =
+            json!({ "SecretArn": SECRET, "Database": "shop", "Migrations": [orders(), broken] });
+        if let Some(ca) = ca {
+            properties["SslCa"] = json!(ca);
+        }
+        let reason = scene.refused("Update", properties).await;
+        assert!(reason.starts_with(&format!("ResourceProperties.{told}")), "{reason}");
+    }
 }
 
 #[tokio::test]
@@ -152,7 +170,13 @@ async fn a_host_that_refuses_is_tried_again_and_named_in_time() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         listener.local_addr().unwrap().port()
     };
-    let properties = json!({ "SecretArn": SECRET, "Database": "shop", "Host": "127.0.0.1", "Port": port });
+    // What DMS would refuse is warned of before anybody connects.
+    let dms = r#"{"username":"dms","password":"hunter:3"}"#;
+    scene.secrets.keep("arn:dms", Secret::Text(dms.to_owned()));
+    let properties = json!({
+        "SecretArn": SECRET, "Database": "shop", "Host": "127.0.0.1", "Port": port,
+        "ReplicationUserSecretArn": "arn:dms",
+    });
     // Of this, two seconds are left to wait for a server.
     let time = Duration::from_secs(16);
     let event = scene.event("Create", &properties);
@@ -161,6 +185,8 @@ async fn a_host_that_refuses_is_tried_again_and_named_in_time() {
     assert!(reason.contains("refused"), "{reason}");
     let (log, _) = scene.end().await;
     assert!(log.matches("trying again").count() > 1, "{log}");
+    assert!(log.contains("the password in the secret arn:dms holds a colon"), "{log}");
+    assert!(!log.contains("hunter"), "{log}");
 }
 
 #[tokio::test]

@@ -231,8 +231,8 @@ async fn a_server_with_a_policy_for_passwords_is_content_with_a_good_one() {
         "INSTALL SONAME 'simple_password_check'"
     };
     if let Err(error) = admin.query_drop(install).await {
-        // Not every package of a server has it.
-        assert!(error.to_string().contains("annot open"), "{error}");
+        // MariaDB has it in another package than the server's core.
+        assert!(!server.is_mysql() && error.to_string().contains("annot open"), "{error}");
         return;
     }
     for password in ["Hunter.22", "Hunter.33"] {

@@ -59,10 +59,10 @@ impl Session {
         // With it a quote is doubled and a backslash is a character: the one way to quote that knows no exception.
         self.change("SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'").await?;
         let exists = self.hosts(user).await?.iter().any(|host| host == HOST);
-        if !exists {
-            self.identify("CREATE USER", user, variables).await?;
-        } else {
+        if exists {
             self.let_in(user, variables).await?;
+        } else {
+            self.identify("CREATE USER", user, variables).await?;
         }
         let had = self.grants(user).await?;
         let wanted = &kept(&had, wanted, variables);
